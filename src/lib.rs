@@ -1,0 +1,15 @@
+//! Rowcall: the row is the job.
+//!
+//! A person changes a row in their own Postgres table; triggers stamp the request and ring a bell; the worker claims the
+//! row, runs the external operation and writes the outcome back on the row. `ARCHITECTURE.md` tells the whole flow.
+//!
+//! The modules stand in reading order: the words, the database, the outside world, the flow, what a person runs.
+
+pub mod failure;
+pub mod job;
+pub mod outcome;
+pub mod queue;
+pub mod rate;
+pub mod retry;
+
+pub mod integrations;
