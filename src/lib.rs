@@ -5,11 +5,11 @@
 //!
 //! The modules stand in reading order: the words, the database, the outside world, the flow, what a person runs.
 
-pub mod failure;
 pub mod job;
 pub mod outcome;
+pub mod failure;
 pub mod queue;
-pub mod rate;
 pub mod retry;
+pub mod rate;
 
 pub mod integrations;
