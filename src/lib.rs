@@ -12,4 +12,8 @@ pub mod queue;
 pub mod retry;
 pub mod rate;
 
+pub mod store;
+
 pub mod integrations;
+
+pub mod worker;

@@ -1,0 +1,175 @@
+-- What the queue of codes needs beside its two statements: the row that a rename leaves behind, and the operator's verbs.
+
+-- Puts the row of a renamed code: a copy of the old row, active, under the new code. Called by settle.sql for a rename
+-- that is done. A row of that code that was deleted or never came to be is put to use again; one that lives is left alone.
+-- The list of columns is read from the catalog, so a table that its users widened is copied whole.
+create or replace function rowcall.put_renamed_code(old_key rowcall.codes_key, new_code text, metadata jsonb) returns text
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    kept text;
+    attributes jsonb := metadata
+        - '{action,requested_at,request_method,previous_status,new_code,renamed_to,deleted_in_fienta_at}'::text[]
+        || jsonb_build_object(
+            'renamed_from', (select c.code from public.codes as c where c.id = old_key),
+            'created_in_fienta_at', metadata -> 'deleted_in_fienta_at'
+        );
+begin
+    if exists (select from public.codes as c where c.code = new_code) then
+        update public.codes as c
+        set status = 'active',
+            metadata = attributes,
+            error_message = null,
+            updated_at = now()
+        where c.code = new_code
+          and c.status in ('deleted', 'failed');
+        return new_code;
+    end if;
+
+    select string_agg(format('%I', a.attname), ', ')
+    into kept
+    from pg_attribute as a
+    where a.attrelid = 'public.codes'::regclass
+      and a.attnum > 0
+      and not a.attisdropped
+      and a.attgenerated = ''
+      and a.attname <> all ('{
+          id,code,status,metadata,created_at,updated_at,attempts,max_attempts,next_retry_at,error_message,generation,
+          claim_token,claimed_by,claimed_until
+      }'::name[]);
+
+    execute format(
+        'insert into public.codes (code, status, metadata, %1$s) select $1, ''active'', $2, %1$s from public.codes where id = $3',
+        kept
+    ) using new_code, attributes, old_key;
+    return new_code;
+end
+$$;
+
+-- Asks for a stopped code's last request again, or tries a waiting one now. Returns what it did, in words.
+create or replace function rowcall.retry_codes(wanted_key text) returns text
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    found public.codes;
+    again text;
+begin
+    select c.*
+    into found
+    from public.codes as c
+    where c.id::text = wanted_key
+    for no key update;
+
+    if found.id is null then
+        raise exception 'codes has no row with the key %', wanted_key
+            using errcode = 'no_data_found',
+                hint = coalesce(
+                    (select format('the code %s has the key %s', c.code, c.id) from public.codes as c where c.code = wanted_key),
+                    'the key is the row''s id; rowcall status shows it'
+                );
+    end if;
+
+    if found.claimed_until > now() then
+        return format('%s is running; nothing to do', found.code);
+    end if;
+
+    if found.status in ('creating', 'updating', 'deleting', 'renaming') then
+        update public.codes as c
+        set attempts = 0,
+            next_retry_at = now()
+        where c.id = found.id;
+        perform pg_notify('rowcall', 'codes');
+        return format('%s is tried now', found.code);
+    end if;
+
+    again := case found.metadata ->> 'action'
+        when 'create' then 'creating'
+        when 'update' then 'updating'
+        when 'delete' then 'deleting'
+        when 'rename' then 'renaming'
+    end;
+    if again is null or (found.error_message is null and found.metadata -> 'action_failed' is distinct from 'true') then
+        raise exception 'the code % is %: there is nothing to try again', found.code, found.status
+            using errcode = 'invalid_parameter_value',
+                hint = 'ask for something new by setting its status to creating, updating, deleting or renaming';
+    end if;
+
+    -- A parked row keeps the mark that its effect is not known, under a token that nobody holds, and is verified first.
+    update public.codes as c
+    set status = again,
+        metadata = c.metadata - '{action_failed,action_error,failed_at}'::text[],
+        generation = c.generation + 1,
+        attempts = 0,
+        next_retry_at = now(),
+        error_message = null,
+        claim_token = case when found.status = 'unknown' or found.claim_token is not null then gen_random_uuid() end,
+        claimed_by = null,
+        claimed_until = null,
+        requested_by = rowcall.requester(),
+        requested_at = now()
+    where c.id = found.id;
+    perform pg_notify('rowcall', 'codes');
+    return format('%s is asked for again', found.code);
+end
+$$;
+
+-- Takes a request back that is not done. Returns what it did, in words.
+create or replace function rowcall.cancel_codes(wanted_key text) returns text
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    found public.codes;
+    back text;
+begin
+    select c.*
+    into found
+    from public.codes as c
+    where c.id::text = wanted_key
+    for no key update;
+
+    if found.id is null then
+        raise exception 'codes has no row with the key %', wanted_key
+            using errcode = 'no_data_found',
+                hint = coalesce(
+                    (select format('the code %s has the key %s', c.code, c.id) from public.codes as c where c.code = wanted_key),
+                    'the key is the row''s id; rowcall status shows it'
+                );
+    end if;
+    if found.status not in ('creating', 'updating', 'deleting', 'renaming') then
+        raise exception 'the code % is %: there is nothing to cancel', found.code, found.status
+            using errcode = 'invalid_parameter_value';
+    end if;
+
+    back := found.metadata ->> 'previous_status';
+    if found.status = 'creating' then
+        back := 'failed';
+    elsif back is null or back in ('creating', 'updating', 'deleting', 'renaming') then
+        back := 'active';
+    end if;
+
+    -- The stamp trigger sees a changed status and counts a new generation: what still runs is superseded.
+    update public.codes as c
+    set status = back,
+        metadata = case jsonb_typeof(c.metadata) when 'object' then c.metadata else '{}' end
+            || jsonb_build_object(
+                'cancelled_at', to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                'cancelled_by', rowcall.requester()
+            ),
+        updated_at = now()
+    where c.id = found.id;
+
+    insert into rowcall.attempts (queue, key, generation, attempt, settled_as, error, requested_by)
+    values (
+        'codes', wanted_key, found.generation, found.attempts + 1, 'cancelled',
+        'cancelled by ' || rowcall.requester(), found.requested_by
+    );
+
+    if found.claimed_until > now() then
+        return format('%s is %s again; an operation is running and may still take effect, history will tell', found.code, back);
+    end if;
+    return format('%s is %s again', found.code, back);
+end
+$$;

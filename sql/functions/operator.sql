@@ -1,0 +1,105 @@
+-- The operator's verbs. The command line, the HTTP API and the dashboard call these and nothing else.
+
+-- Who acts: the subject of the JWT that PostgREST verified, else the database role.
+create or replace function rowcall.requester() returns text
+language plpgsql
+stable
+set search_path = pg_catalog
+as $$
+begin
+    return coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', current_user);
+exception when others then
+    return current_user;
+end
+$$;
+
+-- Says which queues there are when one is asked for that does not exist.
+create or replace function rowcall.known_queue(wanted text) returns text
+language plpgsql
+stable
+set search_path = pg_catalog
+as $$
+begin
+    if not exists (select from rowcall.queues as q where q.queue = wanted) then
+        raise exception 'there is no queue %', coalesce(wanted, 'null')
+            using errcode = 'no_data_found',
+                hint = 'queues: ' || (select string_agg(q.queue, ', ' order by q.queue) from rowcall.queues as q);
+    end if;
+    return wanted;
+end
+$$;
+
+-- Tries a row again: a stopped one anew, a waiting one now. Each queue has its own retry_<queue>(key).
+create or replace function rowcall.retry(queue text, key text) returns text
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    answer text;
+begin
+    execute format('select rowcall.%I($1)', 'retry_' || rowcall.known_queue(queue)) into answer using key;
+    return answer;
+end
+$$;
+
+-- Takes a request back that is not done. Each queue has its own cancel_<queue>(key).
+create or replace function rowcall.cancel(queue text, key text) returns text
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    answer text;
+begin
+    execute format('select rowcall.%I($1)', 'cancel_' || rowcall.known_queue(queue)) into answer using key;
+    return answer;
+end
+$$;
+
+-- Stops claiming from a queue; what runs, ends. The rows wait.
+create or replace function rowcall.pause(queue text, reason text) returns text
+language plpgsql
+set search_path = pg_catalog
+as $$
+begin
+    if coalesce(trim(reason), '') = '' then
+        raise exception 'say why % is paused', queue
+            using errcode = 'invalid_parameter_value',
+                hint = 'the reason is shown to everybody who waits';
+    end if;
+    update rowcall.queues as q
+    set paused = true,
+        paused_reason = pause.reason,
+        paused_by = rowcall.requester(),
+        paused_at = now()
+    where q.queue = rowcall.known_queue(pause.queue);
+    return format('%s is paused: %s', queue, reason);
+end
+$$;
+
+-- Goes on with a paused queue, and probes its target at once if the breaker is open.
+create or replace function rowcall.resume(queue text) returns text
+language plpgsql
+set search_path = pg_catalog
+as $$
+begin
+    update rowcall.queues as q
+    set paused = false,
+        paused_reason = null,
+        paused_by = null,
+        paused_at = null
+    where q.queue = rowcall.known_queue(resume.queue);
+    update rowcall.targets as t
+    set next_probe_at = now()
+    where t.state = 'open'
+      and t.target = (select q.target from rowcall.queues as q where q.queue = resume.queue);
+    return format('%s goes on', queue);
+end
+$$;
+
+-- Makes every worker look at every queue now.
+create or replace function rowcall.sweep_now() returns void
+language sql
+set search_path = pg_catalog
+as $$
+    select pg_notify('rowcall', '*')
+$$;

@@ -1,0 +1,103 @@
+-- Takes up to $1 due codes for worker $2 under token $3 and leases them for $4 seconds.
+--
+-- Promise: while the lease holds and the worker lives, no other caller receives the same row.
+-- A row that still carries a token is `uncertain`: an attempt began and its end is not known. If a worker lost it (it
+-- died, or its lease ran out), that attempt is counted and written to history; a row handed back is not counted.
+-- A claim whose answer was lost on the way is repeated under the same token, and returns the same rows.
+-- Rows out of attempts are handed out too: the worker ends them without running anything, so none can stay stuck.
+with due as materialized (
+    select
+        c.id,
+        c.next_retry_at,
+        c.claim_token <> $3::uuid as uncertain,
+        case when c.claim_token <> $3::uuid then c.claimed_by end as lost_by
+    from public.codes as c
+    where c.status in ('creating', 'updating', 'deleting', 'renaming')
+      and c.next_retry_at <= now()
+      and (
+          c.claimed_until is null
+          or c.claimed_until <= now()
+          or c.claim_token = $3::uuid
+          or c.claimed_by in (
+              select w.id
+              from rowcall.workers as w
+              where w.heartbeat_at <= now() - interval '15 seconds'
+          )
+      )
+    order by c.next_retry_at, c.id
+    limit (
+        select case
+            when q.cluster_slots is null then $1::bigint
+            else least($1::bigint, greatest(0, q.cluster_slots - (
+                select count(*)
+                from public.codes as r
+                where r.status in ('creating', 'updating', 'deleting', 'renaming')
+                  and r.claimed_until > now()
+                  and r.claim_token <> $3::uuid
+                  and r.claimed_by not in (
+                      select w.id
+                      from rowcall.workers as w
+                      where w.heartbeat_at <= now() - interval '15 seconds'
+                  )
+            )))
+        end
+        from rowcall.queues as q
+        where q.queue = 'codes'
+    )
+    for no key update skip locked
+),
+
+claimed as (
+    update public.codes as c
+    set claim_token = $3::uuid,
+        claimed_by = $2::uuid,
+        claimed_until = now() + $4::double precision * interval '1 second',
+        attempts = case
+            when c.id = any (array(select d.id from due as d where d.lost_by is not null)) then c.attempts + 1
+            else c.attempts
+        end
+    where c.id = any (array(select d.id from due as d))
+    returning c.id, c.generation, c.attempts, c.max_attempts, c.next_retry_at, c.requested_by, c.status, c.code, c.metadata
+),
+
+lost as (
+    insert into rowcall.attempts (queue, key, generation, attempt, settled_as, error, worker, requested_by)
+    select
+        'codes',
+        c.id::text,
+        c.generation,
+        c.attempts,
+        'lost',
+        'the worker died, or its lease ended, before an outcome was written',
+        d.lost_by,
+        c.requested_by
+    from due as d
+    join claimed as c on c.id = d.id
+    where d.lost_by is not null
+)
+
+select
+    c.id::text as key,
+    c.generation,
+    c.attempts + 1 as attempt,
+    coalesce((select q.max_attempts from rowcall.queues as q where q.queue = 'codes'), c.max_attempts) as max_attempts,
+    c.id = any (array(select d.id from due as d where d.uncertain)) as uncertain,
+    case c.status
+        when 'creating' then 'create'
+        when 'updating' then 'update'
+        when 'deleting' then 'delete'
+        when 'renaming' then 'rename'
+    end as operation,
+    jsonb_build_object(
+        'code', c.code,
+        'status', c.status,
+        'metadata', c.metadata,
+        'new_code_taken', c.status = 'renaming' and exists (
+            select
+            from public.codes as o
+            where o.code = c.metadata ->> 'new_code'
+              and o.status not in ('deleted', 'failed')
+        )
+    ) as payload
+from claimed as c
+order by c.next_retry_at, c.id

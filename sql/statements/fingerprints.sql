@@ -1,0 +1,31 @@
+-- What stands in the database of functions, views and triggers, each with a fingerprint of its definition.
+select
+    'function rowcall.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' as object,
+    md5(pg_get_functiondef(p.oid)) as fingerprint
+from pg_proc as p
+where p.pronamespace = 'rowcall'::regnamespace
+union all
+select
+    'view rowcall.' || c.relname,
+    md5(pg_get_viewdef(c.oid))
+from pg_class as c
+where c.relnamespace = 'rowcall'::regnamespace
+  and c.relkind = 'v'
+union all
+select
+    'trigger ' || t.tgname || ' on ' || n.nspname || '.' || c.relname,
+    md5(pg_get_triggerdef(t.oid))
+from pg_trigger as t
+join pg_class as c on c.oid = t.tgrelid
+join pg_namespace as n on n.oid = c.relnamespace
+join pg_proc as p on p.oid = t.tgfoid
+where p.pronamespace = 'rowcall'::regnamespace
+  and not t.tgisinternal
+union all
+select
+    'index ' || n.nspname || '.' || i.relname,
+    md5(pg_get_indexdef(i.oid))
+from pg_class as i
+join pg_namespace as n on n.oid = i.relnamespace
+where i.relkind = 'i'
+  and i.relname in ('codes_due_idx', 'codes_stopped_idx', 'attempts_key_idx', 'attempts_settled_at_idx')

@@ -1,0 +1,52 @@
+-- Everything that is asked for and not done, over all queues: what runs, waits, failed, or nobody knows.
+create or replace view rowcall.work as
+select
+    r.queue,
+    r.key,
+    r.label,
+    case
+        when r.status = 'unknown' then 'unknown'
+        when not r.is_due then 'failed'
+        when r.claimed_until > now() then 'running'
+        when r.next_retry_at > now() or q.paused or t.state = 'open' then 'waiting'
+        else 'asked'
+    end as state,
+    r.status,
+    r.attempts,
+    coalesce(q.max_attempts, r.max_attempts) as max_attempts,
+    coalesce(
+        r.error_message,
+        case
+            when not r.is_due then null
+            when q.paused then 'paused: ' || q.paused_reason
+            when t.state = 'open' then t.reason
+        end
+    ) as reason,
+    case when r.is_due then greatest(r.next_retry_at, case when t.state = 'open' then t.next_probe_at end) end as next_retry_at,
+    r.generation,
+    r.requested_by,
+    r.requested_at,
+    r.claimed_by,
+    r.claimed_until
+from (
+    select
+        'codes'::text as queue,
+        c.id::text as key,
+        c.code::text as label,
+        c.status::text as status,
+        c.status in ('creating', 'updating', 'deleting', 'renaming') as is_due,
+        c.attempts,
+        c.max_attempts,
+        c.error_message,
+        c.next_retry_at,
+        c.generation,
+        c.requested_by,
+        c.requested_at,
+        c.claimed_by,
+        c.claimed_until
+    from public.codes as c
+    where c.status in ('creating', 'updating', 'deleting', 'renaming')
+       or (c.error_message is not null and c.status not in ('creating', 'updating', 'deleting', 'renaming'))
+) as r
+join rowcall.queues as q on q.queue = r.queue
+join rowcall.targets as t on t.target = q.target;

@@ -1,0 +1,277 @@
+//! Migrations: forward-only history from `sql/migrations/`, then the current truth of functions, views, triggers and
+//! grants, re-applied by every migrate.
+//!
+//! Promises: twice without harm, as a non-superuser, on an empty database or on one that has its users' tables. What was
+//! installed is recorded with a fingerprint, so that `doctor` can tell when somebody changed it by hand.
+
+use std::fmt::Write as _;
+
+use refinery::{Migration, Runner};
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::connect::Database;
+
+mod embedded {
+    refinery::embed_migrations!("sql/migrations");
+}
+
+/// The table in which the applied migrations stand.
+const HISTORY: &str = "rowcall.schema_migrations";
+
+/// One migrate at a time on a database ("rowcall" in ASCII).
+const LOCK: i64 = 0x0072_6f77_6361_6c6c;
+
+/// A user's long transaction must not be made to queue behind ours for longer than this.
+const LOCK_TIMEOUT: &str = "set local lock_timeout = '5s'";
+
+/// Functions, views, triggers and grants, in the order in which they are applied.
+static CURRENT: [(&str, &str); 10] = [
+    ("sql/functions/operator.sql", include_str!("../../sql/functions/operator.sql")),
+    ("sql/functions/codes.sql", include_str!("../../sql/functions/codes.sql")),
+    ("sql/views/work.sql", include_str!("../../sql/views/work.sql")),
+    ("sql/views/queue_health.sql", include_str!("../../sql/views/queue_health.sql")),
+    ("sql/views/history.sql", include_str!("../../sql/views/history.sql")),
+    ("triggers/stamp.sql", include_str!("../../triggers/stamp.sql")),
+    ("triggers/ring.sql", include_str!("../../triggers/ring.sql")),
+    ("triggers/codes.sql", include_str!("../../triggers/codes.sql")),
+    ("sql/supabase/grants.sql", include_str!("../../sql/supabase/grants.sql")),
+    ("sql/statements/fingerprints.sql", RECORD),
+];
+
+/// Records what stands now as what was installed.
+const RECORD: &str = concat!(
+    "delete from rowcall.installed;\ninsert into rowcall.installed (object, fingerprint)\n",
+    include_str!("../../sql/statements/fingerprints.sql"),
+    ";\n"
+);
+
+/// What keeps a database from being migrated, or a worker from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// No connection.
+    #[error("connect to the database {database}")]
+    Connect {
+        /// Its name.
+        database: String,
+        /// Why not.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// A migration failed and left nothing behind.
+    #[error("apply the migrations")]
+    Migrations(#[source] Box<refinery::Error>),
+    /// One of the re-applied files failed; none of them took effect.
+    #[error("apply {file}")]
+    Current {
+        /// The file.
+        file: &'static str,
+        /// Why.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// Somebody holds a table for long.
+    #[error("a transaction holds a lock that {file} needs; nothing was changed by it, try again when it has ended")]
+    Locked {
+        /// The file.
+        file: &'static str,
+    },
+    /// Another statement failed.
+    #[error("{what}")]
+    Statement {
+        /// What was being done.
+        what: &'static str,
+        /// Why it failed.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// An older binary beside a newer schema.
+    #[error(
+        "the schema is of version {found}, newer than version {known} that this rowcall knows: install the newer rowcall"
+    )]
+    Newer {
+        /// The version in the database.
+        found: i32,
+        /// The newest version in this binary.
+        known: i32,
+    },
+    /// A worker on a database that is not ready for it.
+    #[error("the database is not migrated ({missing}): run `rowcall migrate`")]
+    Pending {
+        /// What is missing, in words.
+        missing: String,
+    },
+}
+
+/// What stands between a database and this binary.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Migrations that are not applied.
+    pub migrations: Vec<String>,
+    /// Whether functions, views, triggers or grants are others than this binary's.
+    pub current: bool,
+}
+
+impl Pending {
+    /// Whether nothing is pending.
+    pub fn is_empty(&self) -> bool {
+        self.migrations.is_empty() && !self.current
+    }
+
+    /// What is pending, in words.
+    pub fn words(&self) -> String {
+        let mut words = self.migrations.clone();
+        if self.current {
+            words.push("functions, views, triggers and grants of this version".to_owned());
+        }
+        words.join(", ")
+    }
+}
+
+/// Brings a database to this binary's schema. Returns what was done, in words; nothing when all was there.
+pub async fn apply(database: &Database) -> Result<Vec<String>, MigrateError> {
+    let mut client = connect(database).await?;
+    let statement = |what| move |source| MigrateError::Statement { what, source };
+    client
+        .execute("select pg_advisory_lock($1)", &[&LOCK])
+        .await
+        .map_err(statement("wait for another migrate to end"))?;
+    refuse_newer(&client).await?;
+    let before = pending_on(&client).await?;
+    client
+        .batch_execute("create schema if not exists rowcall")
+        .await
+        .map_err(statement("create the schema rowcall (the role needs CREATE on the database)"))?;
+    let report = runner().run_async(&mut client).await.map_err(|e| MigrateError::Migrations(Box::new(e)))?;
+    apply_current(&mut client).await?;
+    let mut done: Vec<String> = report.applied_migrations().iter().map(ToString::to_string).collect();
+    if before.current {
+        done.push("functions, views, triggers and grants".to_owned());
+    }
+    Ok(done)
+}
+
+/// What is pending on a database, or that it is newer than this binary.
+pub async fn pending(database: &Database) -> Result<Pending, MigrateError> {
+    let client = connect(database).await?;
+    refuse_newer(&client).await?;
+    pending_on(&client).await
+}
+
+/// Refuses a database that this binary does not fit.
+pub async fn require(database: &Database) -> Result<(), MigrateError> {
+    let pending = pending(database).await?;
+    if pending.is_empty() { Ok(()) } else { Err(MigrateError::Pending { missing: pending.words() }) }
+}
+
+/// Everything that `apply` would run on an empty database, as a script for `psql`.
+pub fn script() -> String {
+    let mut script = format!(
+        "-- rowcall {} schema. Harmless when run again.\n\\set ON_ERROR_STOP on\nbegin;\n\ncreate schema if not exists rowcall;\n\
+         create table if not exists {HISTORY} (\n    version int4 primary key,\n    name varchar(255),\n    \
+         applied_on varchar(255),\n    checksum varchar(255)\n);\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    for migration in sorted(&runner()) {
+        let _ = write!(
+            script,
+            "\n-- {migration}\n{}\ninsert into {HISTORY} (version, name, applied_on, checksum)\nvalues ({}, '{}', \
+             to_char(now() at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '{}')\non conflict do nothing;\n",
+            migration.sql().unwrap_or_default(),
+            migration.version(),
+            migration.name(),
+            migration.checksum(),
+        );
+    }
+    for (file, text) in CURRENT {
+        let _ = write!(script, "\n-- {file}\n{text}");
+    }
+    let _ = write!(script, "\n{};\n\ncommit;\n", record_files());
+    script
+}
+
+/// The newest schema version in this binary.
+pub fn known_version() -> i32 {
+    sorted(&runner()).last().map_or(0, Migration::version)
+}
+
+async fn connect(database: &Database) -> Result<Client, MigrateError> {
+    let failed = |source| MigrateError::Connect { database: database.name().to_owned(), source };
+    database.client().await.map_err(failed)
+}
+
+fn runner() -> Runner {
+    let mut runner = embedded::migrations::runner();
+    runner.set_migration_table_name(HISTORY);
+    runner
+}
+
+fn sorted(runner: &Runner) -> Vec<Migration> {
+    let mut migrations = runner.get_migrations().clone();
+    migrations.sort_by_key(Migration::version);
+    migrations
+}
+
+async fn apply_current(client: &mut Client) -> Result<(), MigrateError> {
+    let statement = |what| move |source| MigrateError::Statement { what, source };
+    let transaction = client.transaction().await.map_err(statement("begin"))?;
+    transaction.batch_execute(LOCK_TIMEOUT).await.map_err(statement("set a lock timeout"))?;
+    for (file, text) in CURRENT {
+        transaction.batch_execute(text).await.map_err(|source| {
+            if source.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+                MigrateError::Locked { file }
+            } else {
+                MigrateError::Current { file, source }
+            }
+        })?;
+    }
+    transaction.batch_execute(&record_files()).await.map_err(statement("record what was installed"))?;
+    transaction.commit().await.map_err(statement("commit functions, views, triggers and grants"))
+}
+
+/// The fingerprint of this binary's re-applied files stands beside those of the objects that they made.
+fn record_files() -> String {
+    format!("insert into rowcall.installed (object, fingerprint) values ('files', '{}')", files_fingerprint())
+}
+
+fn files_fingerprint() -> String {
+    let mut all = String::new();
+    for (file, text) in CURRENT {
+        all.push_str(file);
+        all.push_str(text);
+    }
+    // Stable over builds: the same texts give the same UUID.
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, all.as_bytes()).to_string()
+}
+
+async fn version_on(client: &Client) -> Result<Option<i32>, MigrateError> {
+    match client.query_one(include_str!("../../sql/statements/version.sql"), &[]).await {
+        Ok(row) => Ok(row.get(0)),
+        Err(e) if e.code().is_some_and(|c| [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(c)) => {
+            Ok(None)
+        }
+        Err(source) => Err(MigrateError::Statement { what: "read the schema's version", source }),
+    }
+}
+
+async fn refuse_newer(client: &Client) -> Result<(), MigrateError> {
+    let known = known_version();
+    match version_on(client).await? {
+        Some(found) if found > known => Err(MigrateError::Newer { found, known }),
+        _ => Ok(()),
+    }
+}
+
+async fn pending_on(client: &Client) -> Result<Pending, MigrateError> {
+    let Some(version) = version_on(client).await? else {
+        let migrations = sorted(&runner()).iter().map(ToString::to_string).collect();
+        return Ok(Pending { migrations, current: true });
+    };
+    let migrations = sorted(&runner()).iter().filter(|m| m.version() > version).map(ToString::to_string).collect();
+    let installed = client
+        .query_opt("select i.fingerprint from rowcall.installed as i where i.object = 'files'", &[])
+        .await
+        .map_err(|source| MigrateError::Statement { what: "read what is installed", source })?;
+    let current = installed.is_none_or(|row| row.get::<_, String>(0) != files_fingerprint());
+    Ok(Pending { migrations, current })
+}

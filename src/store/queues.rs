@@ -1,0 +1,27 @@
+//! The queues that this build knows, each with its two texts: rows to jobs, outcomes to rows.
+
+/// The two statements of a queue. Their parameters and columns are the same for every queue.
+#[derive(Debug)]
+pub struct Statements {
+    /// The queue's name, which is its table's.
+    pub queue: &'static str,
+    /// `$1` limit, `$2` worker, `$3` token, `$4` lease in seconds → the columns of a [`crate::job::Job`].
+    pub claim: &'static str,
+    /// Ten arrays of outcomes → `key`, `settled_as`.
+    pub settle: &'static str,
+}
+
+/// Promo codes: `public.codes`.
+pub static CODES: Statements = Statements {
+    queue: "codes",
+    claim: include_str!("../../sql/queues/codes/claim.sql"),
+    settle: include_str!("../../sql/queues/codes/settle.sql"),
+};
+
+/// Every queue of this build.
+pub static ALL: [&Statements; 1] = [&CODES];
+
+/// The queue of that name.
+pub fn named(queue: &str) -> Option<&'static Statements> {
+    ALL.into_iter().find(|s| s.queue == queue)
+}

@@ -1,0 +1,224 @@
+//! Claiming: one claimer a lane. It looks when it is woken, when an alarm is due, and again at once after a full claim.
+//!
+//! It takes no more rows than slots are free. Behind an open breaker, or without the settings of its provider, it tells
+//! the waiting rows why they wait, and spends nothing of theirs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+use uuid::Uuid;
+
+use super::lane::{Breaker, Lane};
+use super::{Worker, execute};
+use crate::failure::{Failure, Fault};
+use crate::job::Job;
+use crate::queue::Policy;
+use crate::store::claims::Claim;
+use crate::store::reconnect::Reconnect;
+use crate::store::settles::Settlement;
+use crate::store::{StoreError, chain};
+
+/// Rows that wait behind a breaker are told so and looked at again after this long at the latest.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// What the claimer does next.
+enum Next {
+    /// Look again at once.
+    Again,
+    /// Wait to be woken.
+    Sleep,
+    /// Wait to be woken, or for so long.
+    Pause(Duration),
+}
+
+/// Claims for a lane until the worker closes.
+pub(super) async fn run(worker: Arc<Worker>, lane: Arc<Lane>) {
+    let mut claimer = Claimer { worker, lane, token: Uuid::new_v4(), reconnect: Reconnect::default(), reported: None };
+    let closing = claimer.worker.shutdown.closing.clone();
+    let lane = Arc::clone(&claimer.lane);
+    loop {
+        // Ask to be woken before looking: a bell that rings while we query must not be lost.
+        let woken = lane.woken();
+        let pause = match claimer.look().await {
+            Ok(Next::Again) if !closing.is_cancelled() => continue,
+            Ok(Next::Again | Next::Sleep) => None,
+            Ok(Next::Pause(pause)) => Some(pause),
+            Err(error) => Some(claimer.report(&error)),
+        };
+        let pause_until = pause.map(|p| Instant::now() + p);
+        tokio::pin!(woken);
+        loop {
+            let until = lane.next_alarm().into_iter().chain(pause_until).min();
+            tokio::select! {
+                () = closing.cancelled() => return,
+                () = &mut woken => break,
+                () = sleep_until(until) => break,
+                () = lane.alarm_set() => {}
+            }
+        }
+    }
+}
+
+async fn sleep_until(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Claimer {
+    worker: Arc<Worker>,
+    lane: Arc<Lane>,
+    /// Chosen before a claim is sent, and changed only when its answer is here.
+    token: Uuid,
+    reconnect: Reconnect,
+    /// The reason for not claiming that was logged last.
+    reported: Option<String>,
+}
+
+impl Claimer {
+    async fn look(&mut self) -> Result<Next, StoreError> {
+        let policy = self.lane.policy();
+        if policy.paused.is_some() {
+            return Ok(Next::Sleep);
+        }
+        if !self.worker.pulse.may_start() {
+            return Ok(Next::Pause(Duration::from_secs(1)));
+        }
+        if let Err(missing) = self.lane.integration.ready() {
+            if self.worker.store.served_elsewhere(self.lane.statements.queue, self.worker.pulse.id()).await? {
+                return Ok(Next::Pause(WAIT_MAX));
+            }
+            return self.tell_waiting(&policy, &missing, WAIT_MAX).await;
+        }
+        if let Some(breaker) = self.lane.breaker() {
+            return self.behind(&policy, breaker).await;
+        }
+        self.reported = None;
+
+        let free = self.lane.free(&policy).min(policy.batch).min(startable(&policy));
+        if free == 0 {
+            return Ok(Next::Sleep);
+        }
+        let jobs = self.claim(&policy, free).await?;
+        let full = jobs.len() == free;
+        self.start(&policy, jobs, false).await?;
+        if !full {
+            self.lane.sated();
+        }
+        Ok(if full { Next::Again } else { Next::Sleep })
+    }
+
+    /// What to do behind an open breaker: probe with one row when that is due, else tell the rows.
+    async fn behind(&mut self, policy: &Arc<Policy>, breaker: Breaker) -> Result<Next, StoreError> {
+        let now = Instant::now();
+        if breaker.probe_at > now {
+            return self.tell_waiting(policy, &breaker.reason, breaker.probe_at - now).await;
+        }
+        if !self.worker.store.probe(&policy.target, policy.lease).await? {
+            // Another worker probes; its answer rings.
+            self.lane.set_breaker(Some(Breaker { probe_at: now + Duration::from_secs(5), ..breaker }));
+            return Ok(Next::Pause(Duration::from_secs(5)));
+        }
+        self.lane.set_breaker(Some(Breaker { probe_at: now + policy.lease, ..breaker }));
+        let jobs = self.claim(policy, 1).await?;
+        if jobs.is_empty() {
+            // Nothing to probe with: whatever comes next is the probe.
+            debug!(target = policy.target, "Nothing waits; the breaker closes until something fails again");
+            self.worker.store.close(&policy.target).await?;
+            self.lane.set_breaker(None);
+            return Ok(Next::Sleep);
+        }
+        info!(target = policy.target, "Probing");
+        self.start(policy, jobs, true).await?;
+        Ok(Next::Sleep)
+    }
+
+    /// Tells due rows why they wait. Bounded to some hundreds a second, so that a million waiting rows cost little.
+    async fn tell_waiting(&mut self, policy: &Policy, reason: &str, delay: Duration) -> Result<Next, StoreError> {
+        if self.reported.as_deref() != Some(reason) {
+            warn!(queue = self.lane.statements.queue, reason, "Rows wait");
+            self.reported = Some(reason.to_owned());
+        }
+        let jobs = self.claim(policy, policy.batch).await?;
+        let told = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+        for job in jobs {
+            let mut failure = Failure::new(Fault::Configuration, reason);
+            failure.uncertain = job.uncertain;
+            let delay = delay.min(WAIT_MAX).mul_f64(1.0 + 0.1 * rand::random::<f64>());
+            self.lane.settle(Settlement { job, outcome: failure.into(), delay, duration: None }).await;
+        }
+        Ok(Next::Pause(if told == 0 { delay } else { Duration::from_millis(10).max(Duration::from_millis(2) * told) }))
+    }
+
+    async fn claim(&mut self, policy: &Policy, limit: usize) -> Result<Vec<Job>, StoreError> {
+        let claim = Claim {
+            limit,
+            worker: self.worker.pulse.id(),
+            token: self.token,
+            lease: policy.lease,
+            bounded: policy.is_bounded(),
+        };
+        let jobs = self.worker.store.claim(self.lane.statements, claim).await?;
+        self.token = Uuid::new_v4();
+        self.reconnect.reset();
+        Ok(jobs)
+    }
+
+    /// Starts jobs, each in a task with its slot, at the times that the target's rate allows.
+    async fn start(&self, policy: &Arc<Policy>, jobs: Vec<Job>, probe: bool) -> Result<(), StoreError> {
+        let starts = match policy.rate {
+            Some(rate) if !jobs.is_empty() => match self.worker.store.reserve(&policy.target, jobs.len(), rate).await {
+                Ok(starts) => starts,
+                Err(error) => {
+                    // The rows are ours already: better a little later than not at all.
+                    warn!(error = error.chain(), "No starts could be reserved; starting one second apart");
+                    (1..=jobs.len()).map(|nth| Duration::from_secs(nth as u64)).collect()
+                }
+            },
+            _ => vec![Duration::ZERO; jobs.len()],
+        };
+        for (job, start_in) in jobs.into_iter().zip(starts) {
+            let attempt = execute::Attempt {
+                worker: Arc::clone(&self.worker),
+                policy: Arc::clone(policy),
+                slot: self.lane.take_slot(),
+                lane: Arc::clone(&self.lane),
+                start_in,
+                probe,
+            };
+            self.worker.operations.spawn(attempt.run(job));
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, error: &StoreError) -> Duration {
+        let delay = self.reconnect.next_delay();
+        let text = chain(error);
+        if self.reported.as_deref() != Some(&text) {
+            if error.is_about_data() {
+                error!(
+                    queue = self.lane.statements.queue,
+                    error = text,
+                    "A row or the schema keeps the claim from working; see `rowcall doctor`"
+                );
+            } else {
+                warn!(queue = self.lane.statements.queue, error = text, "Claiming does not work; trying again");
+            }
+            self.reported = Some(text);
+        }
+        delay
+    }
+}
+
+/// How many operations it makes sense to hold at once under a rate: what may start within a second.
+fn startable(policy: &Policy) -> usize {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive number of starts, rounded up"
+    )]
+    policy.rate.map_or(usize::MAX, |rate| (rate.per_second.ceil() as usize).max(rate.burst as usize).max(1))
+}

@@ -1,0 +1,175 @@
+//! Executing: one attempt of one job, as a pipeline: wait for its start, run it, draw the breaker's consequences, settle.
+//!
+//! Promise: no transaction is open and no connection is held while the operation runs. Promise: whatever happens, an
+//! outcome reaches the settler; a panic is an outcome too.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::Worker;
+use super::lane::{Breaker, Lane, Slot};
+use crate::failure::{Failure, Fault};
+use crate::integrations::Limits;
+use crate::job::Job;
+use crate::outcome::{Outcome, Verdict};
+use crate::queue::Policy;
+use crate::retry;
+use crate::store::settles::Settlement;
+
+/// Rows that meet an open breaker come back after this long at the latest.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// An integration keeps its own time; this only guards against one that does not.
+const OVERTIME: u32 = 3;
+
+/// One attempt about to be made.
+pub(super) struct Attempt {
+    pub(super) worker: Arc<Worker>,
+    pub(super) lane: Arc<Lane>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) slot: Slot,
+    pub(super) start_in: Duration,
+    pub(super) probe: bool,
+}
+
+impl Attempt {
+    pub(super) async fn run(self, job: Job) {
+        let Some(started) = self.wait_for_start().await else {
+            let mut failure = Failure::new(Fault::Interrupted, "the worker ended before the operation was started");
+            failure.uncertain = job.uncertain;
+            let settlement = Settlement { job, outcome: failure.into(), delay: Duration::ZERO, duration: None };
+            self.lane.settle(settlement).await;
+            return;
+        };
+        let (outcome, duration) = if job.is_exhausted() {
+            (exhausted(&job), None)
+        } else {
+            let outcome = self.execute(&job).await;
+            (outcome, Some(started.elapsed()))
+        };
+        let probe_in = self.judge_target(&outcome).await;
+        let delay = self.delay(&job, &outcome, probe_in);
+        self.rest().await;
+        log(&job, &outcome, duration);
+        self.lane.settle(Settlement { job, outcome, delay, duration }).await;
+        drop(self.slot);
+    }
+
+    /// Waits until the target's rate lets the operation start; nothing when the worker closes first.
+    async fn wait_for_start(&self) -> Option<Instant> {
+        if !self.start_in.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(self.start_in) => {}
+                () = self.worker.shutdown.closing.cancelled() => return None,
+            }
+        }
+        // Closing, or silent for so long that others may soon take these rows: nothing new is started.
+        let may_start = self.worker.pulse.may_start() && !self.worker.shutdown.closing.is_cancelled();
+        may_start.then(Instant::now)
+    }
+
+    async fn execute(&self, job: &Job) -> Outcome {
+        let limits = Limits { timeout: self.policy.timeout, stop: self.worker.shutdown.stop.child_token() };
+        let operation = AssertUnwindSafe(self.lane.integration.execute(job, &limits)).catch_unwind();
+        match tokio::time::timeout(self.policy.timeout * OVERTIME + Duration::from_secs(20), operation).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => {
+                error!(queue = job.queue, key = job.key, operation = job.operation, "The operation panicked");
+                Failure::new(Fault::Transient, "rowcall met a bug of its own in this operation; the log has the place")
+                    .uncertain()
+                    .into()
+            }
+            Err(_) => Failure::new(Fault::Transient, "the operation did not end in its time").uncertain().into(),
+        }
+    }
+
+    /// Opens the breaker on a fault that every row would meet, closes it when a probe came through. Returns how long
+    /// until the next probe, when the breaker is open.
+    async fn judge_target(&self, outcome: &Outcome) -> Option<Duration> {
+        let target = self.policy.target.as_str();
+        if outcome.fault.is_some_and(Fault::opens_breaker) {
+            let reason = outcome.error.as_deref().unwrap_or("the provider does not work");
+            let probe_in = match self.worker.store.trip(target, reason, self.probe).await {
+                Ok(Some(probe_in)) => {
+                    warn!(target, reason, ?probe_in, "The breaker is open");
+                    probe_in
+                }
+                Ok(None) => self
+                    .lane
+                    .breaker()
+                    .map_or(Duration::from_secs(10), |b| b.probe_at.saturating_duration_since(Instant::now())),
+                Err(error) => {
+                    warn!(target, error = error.chain(), "The breaker could not be opened for all workers");
+                    Duration::from_secs(10)
+                }
+            };
+            self.lane.set_breaker(Some(Breaker { reason: reason.to_owned(), probe_at: Instant::now() + probe_in }));
+            return Some(probe_in);
+        }
+        if self.probe && outcome.fault != Some(Fault::Interrupted) {
+            match self.worker.store.close(target).await {
+                Ok(_) => info!(target, "The breaker is closed"),
+                Err(error) => warn!(target, error = error.chain(), "The breaker could not be closed for all workers"),
+            }
+            self.lane.set_breaker(None);
+        }
+        None
+    }
+
+    fn delay(&self, job: &Job, outcome: &Outcome, probe_in: Option<Duration>) -> Duration {
+        let chance = rand::random::<f64>();
+        match (outcome.delay, outcome.verdict) {
+            (Some(delay), _) => delay,
+            (None, Verdict::Wait) => match (probe_in, outcome.fault) {
+                (Some(probe_in), _) => probe_in.min(WAIT_MAX).mul_f64(1.0 + 0.1 * chance),
+                (None, Some(Fault::Interrupted)) => Duration::ZERO,
+                (None, _) => retry::delay(&self.policy.retry_delays, 1, chance),
+            },
+            (None, _) => retry::delay(&self.policy.retry_delays, job.attempt, chance),
+        }
+    }
+
+    /// One operation at a time, spaced: the pause counts from the end of one to the start of the next.
+    async fn rest(&self) {
+        if let (true, Some(rate)) = (self.policy.is_bounded(), self.policy.rate) {
+            let pause = Duration::from_secs_f64(1.0 / rate.per_second);
+            if let Err(error) = self.worker.store.rest(&self.policy.target, pause).await {
+                debug!(error = error.chain(), "The target's rest was not written down");
+            }
+        }
+    }
+}
+
+/// What becomes of a row that has no attempt left, without running anything.
+fn exhausted(job: &Job) -> Outcome {
+    let Job { max_attempts, .. } = job;
+    let failure = if job.uncertain {
+        Failure::new(
+            Fault::Unknowable,
+            format!(
+                "the last attempt was cut off and none of {max_attempts} is left: look outside whether it took effect, \
+                 then use rowcall.retry"
+            ),
+        )
+        .uncertain()
+    } else {
+        Failure::new(Fault::Item, format!("all {max_attempts} attempts are spent"))
+    };
+    failure.into()
+}
+
+fn log(job: &Job, outcome: &Outcome, duration: Option<Duration>) {
+    let Job { queue, key, generation, attempt, operation, .. } = job;
+    let verdict = outcome.verdict.as_str();
+    // The error's text is the row's; a log carries no more than the verdict.
+    if outcome.verdict == Verdict::Done {
+        debug!(queue, key, generation, attempt, operation, verdict, ?duration, "Attempt ended");
+    } else {
+        info!(queue, key, generation, attempt, operation, verdict, fault = ?outcome.fault, ?duration, "Attempt ended");
+    }
+}

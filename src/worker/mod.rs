@@ -1,0 +1,156 @@
+//! The flow, in its order: the bell wakes a lane, the lane claims rows, executes them, and settles their outcomes; a
+//! heartbeat keeps the claims, a sweep makes good what the bell missed, and shutdown hands back what still runs.
+//!
+//! Invariant: no transaction is open while an operation runs. Invariant: nothing here knows a domain table.
+
+pub mod bell;
+pub mod lane;
+pub mod claim;
+pub mod execute;
+pub mod settle;
+pub mod heartbeat;
+pub mod sweep;
+pub mod shutdown;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use crate::integrations::Integration;
+use crate::integrations::monitor::Monitor;
+use crate::store::connect::Database;
+use crate::store::queues::Statements;
+use crate::store::{Store, StoreError};
+use heartbeat::Pulse;
+use lane::Lane;
+use shutdown::Shutdown;
+
+/// What a worker needs to know.
+#[derive(Debug)]
+pub struct Settings {
+    /// For claims, settles and policy; may go through a pooler.
+    pub database: Database,
+    /// For the bell; must not go through a transaction pooler.
+    pub listen: Database,
+    /// How often to look at everything, whether or not a bell rang.
+    pub sweep: Duration,
+    /// How long a shutdown may take.
+    pub grace: Duration,
+    /// Who is told after every sweep.
+    pub monitor: Option<Monitor>,
+}
+
+/// A queue and what runs its operations.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// The queue's two statements.
+    pub statements: &'static Statements,
+    /// What runs its operations.
+    pub integration: Arc<dyn Integration>,
+}
+
+/// Why a worker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The database did not answer.
+    #[error("start the worker")]
+    Store(#[from] StoreError),
+    /// The database has no policy for a queue.
+    #[error("rowcall.queues has no row for the queue {0}: run `rowcall migrate`, or insert one")]
+    NoPolicy(&'static str),
+}
+
+/// What all tasks of a worker share.
+#[derive(Debug)]
+pub struct Worker {
+    store: Store,
+    lanes: HashMap<&'static str, Arc<Lane>>,
+    pulse: Pulse,
+    shutdown: Shutdown,
+    operations: TaskTracker,
+    /// Rung to read the policies again.
+    reload: Notify,
+    /// Whether the bell's self-test came through; without it, the lanes poll.
+    bell_works: AtomicBool,
+}
+
+impl Worker {
+    /// Whether the bell is known to arrive.
+    pub fn bell_works(&self) -> bool {
+        self.bell_works.load(Ordering::Relaxed)
+    }
+
+    fn wake_all(&self) {
+        for lane in self.lanes.values() {
+            lane.wake();
+        }
+    }
+
+    /// Reads the policies again and hands each lane its own.
+    async fn read_policies(&self) -> Result<(), StoreError> {
+        for standing in self.store.standings().await? {
+            if let Some(lane) = self.lanes.get(standing.queue.as_str()) {
+                lane.set_standing(standing);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs a worker until it is told to stop; returns when everything that ran is settled or handed back.
+pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown) -> Result<(), WorkerError> {
+    // A claim and a settle at a time for each queue, and a few for policy, breakers and rates.
+    let store = Store::new(settings.database.pool(services.len() * 2 + 4));
+    let standings = store.standings().await?;
+
+    let mut lanes = HashMap::new();
+    let mut settlers = Vec::new();
+    for service in &services {
+        let queue = service.statements.queue;
+        let standing = standings.iter().find(|s| s.queue == queue).cloned().ok_or(WorkerError::NoPolicy(queue))?;
+        let (lane, settlements) = Lane::new(service.clone(), standing);
+        let lane = Arc::new(lane);
+        settlers.push((Arc::clone(&lane), settlements));
+        lanes.insert(queue, lane);
+    }
+
+    // The heartbeat has a connection of its own: a busy pool must not make a living worker look dead.
+    let pulse = Pulse::start(Store::new(settings.database.pool(1)), &services).await?;
+    let worker = Arc::new(Worker {
+        store,
+        lanes,
+        pulse,
+        shutdown,
+        operations: TaskTracker::new(),
+        reload: Notify::new(),
+        bell_works: AtomicBool::new(false),
+    });
+    info!(worker = %worker.pulse.id(), queues = ?worker.lanes.keys().collect::<Vec<_>>(), "Worker started");
+
+    let settlers: Vec<_> = settlers
+        .into_iter()
+        .map(|(lane, settlements)| tokio::spawn(settle::run(Arc::clone(&worker), lane, settlements)))
+        .collect();
+    let claimers: Vec<_> =
+        worker.lanes.values().map(|lane| tokio::spawn(claim::run(Arc::clone(&worker), Arc::clone(lane)))).collect();
+    let background = [
+        tokio::spawn(bell::run(Arc::clone(&worker), settings.listen)),
+        tokio::spawn(bell::poll(Arc::clone(&worker))),
+        tokio::spawn(sweep::run(Arc::clone(&worker), settings.sweep, settings.monitor)),
+        tokio::spawn(heartbeat::run(Arc::clone(&worker))),
+    ];
+
+    worker.shutdown.closing.cancelled().await;
+    shutdown::drain(&worker, settings.grace, claimers, settlers).await;
+    for task in background {
+        task.abort();
+    }
+    worker.pulse.retire().await;
+    info!("Worker ended");
+    Ok(())
+}
