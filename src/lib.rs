@@ -12,8 +12,12 @@ pub mod queue;
 pub mod retry;
 pub mod rate;
 
+pub mod config;
+
 pub mod store;
 
 pub mod integrations;
 
 pub mod worker;
+
+pub mod cli;

@@ -1,0 +1,72 @@
+//! What a person runs: one file a subcommand.
+
+pub mod run;
+pub mod migrate;
+pub mod bench;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, LogFormat, ProcessEnvironment};
+
+/// The row is the job: change a row in your own Postgres table, and Rowcall makes the call and writes the answer back.
+#[derive(Debug, Parser)]
+#[command(name = "rowcall", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the worker beside the database of DATABASE_URL
+    Run,
+    /// Bring the database to this version's schema: tables, functions, triggers, grants
+    Migrate(migrate::MigrateArgs),
+    /// Measure the engine on a scratch database of its own
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
+}
+
+/// Runs a command line and tells how it went.
+pub fn main(cli: Cli) -> ExitCode {
+    let log_format = match config::log_format(&ProcessEnvironment, std::io::stderr().is_terminal()) {
+        Ok(format) => format,
+        Err(error) => return fail(&error.into()),
+    };
+    start_log(log_format);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(dispatch(cli.command)) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run => run::run().await,
+        Command::Migrate(args) => migrate::run(args).await,
+        Command::Bench(command) => bench::run(command).await,
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("rowcall: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// Logs go to standard error, so that standard output stays what was asked for.
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("rowcall=info,warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Human => log.with_target(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}

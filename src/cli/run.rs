@@ -1,0 +1,31 @@
+//! `rowcall run`: the worker.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::config::{Config, ProcessEnvironment};
+use crate::store::{migrate, queues};
+use crate::worker::shutdown::Shutdown;
+use crate::worker::{self, Service, Settings};
+
+pub(super) async fn run() -> anyhow::Result<ExitCode> {
+    let config = Config::read(&ProcessEnvironment)?;
+    migrate::require(&config.database).await?;
+    let shutdown = Shutdown::default();
+    shutdown.on_signals()?;
+    let services = services(&config);
+    let settings = Settings {
+        database: config.database,
+        listen: config.listen,
+        sweep: config.sweep,
+        grace: config.grace,
+        monitor: config.monitor,
+    };
+    worker::run(settings, services, shutdown).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn services(config: &Config) -> Vec<Service> {
+    let _ = (config, Arc::new(()), &queues::ALL);
+    Vec::new()
+}

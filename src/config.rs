@@ -1,0 +1,256 @@
+//! Settings: the environment, resolved and checked once. An error names the variable and says what it takes.
+//!
+//! Secrets are `SecretString`s from here on, so that no log and no debug output can show them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::integrations::monitor::{Monitor, MonitorError};
+use crate::store::connect::{AddressError, Database};
+use crate::store::queues;
+
+/// A variable that is missing or wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// There is no database to work beside.
+    #[error(
+        "DATABASE_URL is not set: give it the address of your database, such as \
+         postgres://user:password@localhost:5432/app (or try `rowcall demo`, which brings its own)"
+    )]
+    NoDatabase,
+    /// An address of a database cannot be used.
+    #[error("{variable}")]
+    Address {
+        /// The variable.
+        variable: &'static str,
+        /// Why not.
+        #[source]
+        source: AddressError,
+    },
+    /// The monitor's address cannot be used.
+    #[error("ROWCALL_MONITOR_URL")]
+    Monitor(#[source] MonitorError),
+    /// Anything else.
+    #[error("{variable}={value:?}: {expected}")]
+    Value {
+        /// The variable.
+        variable: &'static str,
+        /// What it says.
+        value: String,
+        /// What it takes.
+        expected: String,
+    },
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a terminal.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the Fienta integration is told.
+#[derive(Debug, Clone)]
+pub struct FientaSettings {
+    /// The command, as an argv array.
+    pub argv: Vec<String>,
+    /// Where it runs.
+    pub dir: Option<PathBuf>,
+    /// `FIENTA_EMAIL`.
+    pub email: Option<String>,
+    /// `FIENTA_PASSWORD`.
+    pub password: Option<SecretString>,
+    /// `FIENTA_EVENT_ID`.
+    pub event_id: Option<String>,
+}
+
+/// Everything that a worker is told by its environment.
+#[derive(Debug)]
+pub struct Config {
+    /// For claims, settles and policy.
+    pub database: Database,
+    /// For the bell; the same unless `LISTEN_DATABASE_URL` is set.
+    pub listen: Database,
+    /// How often to sweep.
+    pub sweep: Duration,
+    /// How long a shutdown may take.
+    pub grace: Duration,
+    /// Which queues this worker serves.
+    pub queues: Vec<&'static str>,
+    /// Who is told after every sweep.
+    pub monitor: Option<Monitor>,
+    /// The Fienta command.
+    pub fienta: FientaSettings,
+}
+
+/// Where variables come from; the tests bring their own.
+pub trait Environment {
+    /// The value of a variable; empty counts as not set.
+    fn get(&self, variable: &str) -> Option<String>;
+}
+
+/// The process's own environment.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    fn get(&self, variable: &str) -> Option<String> {
+        std::env::var(variable).ok().filter(|value| !value.trim().is_empty())
+    }
+}
+
+impl<F: Fn(&str) -> Option<String>> Environment for F {
+    fn get(&self, variable: &str) -> Option<String> {
+        self(variable)
+    }
+}
+
+/// The database of `DATABASE_URL`.
+pub fn database(environment: &impl Environment) -> Result<Database, ConfigError> {
+    let address = environment.get("DATABASE_URL").ok_or(ConfigError::NoDatabase)?;
+    Database::parse(&address).map_err(|source| ConfigError::Address { variable: "DATABASE_URL", source })
+}
+
+/// `ROWCALL_LOG_FORMAT`: human on a terminal, JSON elsewhere.
+pub fn log_format(environment: &impl Environment, terminal: bool) -> Result<LogFormat, ConfigError> {
+    match environment.get("ROWCALL_LOG_FORMAT").as_deref() {
+        None if terminal => Ok(LogFormat::Human),
+        None | Some("json") => Ok(LogFormat::Json),
+        Some("human") => Ok(LogFormat::Human),
+        Some(other) => Err(value("ROWCALL_LOG_FORMAT", other, "human or json")),
+    }
+}
+
+impl Config {
+    /// Reads and checks every setting of a worker.
+    pub fn read(environment: &impl Environment) -> Result<Self, ConfigError> {
+        let database = database(environment)?;
+        let listen = match environment.get("LISTEN_DATABASE_URL") {
+            Some(address) => Database::parse(&address)
+                .map_err(|source| ConfigError::Address { variable: "LISTEN_DATABASE_URL", source })?,
+            None => database.clone(),
+        };
+        Ok(Self {
+            database,
+            listen,
+            sweep: seconds(environment, "ACTION_CHECK_INTERVAL", 30, 1..=3600)?,
+            grace: seconds(environment, "ROWCALL_SHUTDOWN_GRACE", 30, 10..=3600)?,
+            queues: served(environment)?,
+            monitor: environment
+                .get("ROWCALL_MONITOR_URL")
+                .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
+                .transpose()?,
+            fienta: FientaSettings::read(environment)?,
+        })
+    }
+}
+
+impl FientaSettings {
+    fn read(environment: &impl Environment) -> Result<Self, ConfigError> {
+        let command = environment.get("FIENTA_CLI").unwrap_or_else(|| "npx tsx src/cli.ts".to_owned());
+        let argv = shell_words::split(&command)
+            .ok()
+            .filter(|argv| !argv.is_empty())
+            .ok_or_else(|| value("FIENTA_CLI", &command, "a command with its arguments, quoted as in a shell"))?;
+        let event_id = environment.get("FIENTA_EVENT_ID");
+        if let Some(id) = event_id.as_deref().filter(|id| !id.bytes().all(|b| b.is_ascii_digit()) || id.len() > 20) {
+            return Err(value("FIENTA_EVENT_ID", id, "the number of the event, such as 118714"));
+        }
+        Ok(Self {
+            argv,
+            dir: environment.get("FIENTA_CLI_DIR").map(PathBuf::from),
+            email: environment.get("FIENTA_EMAIL"),
+            password: environment.get("FIENTA_PASSWORD").map(SecretString::from),
+            event_id,
+        })
+    }
+
+    /// The texts that must never reach a row or a log.
+    pub fn secrets(&self) -> Vec<&str> {
+        self.password.iter().map(ExposeSecret::expose_secret).chain(self.email.as_deref()).collect()
+    }
+}
+
+fn served(environment: &impl Environment) -> Result<Vec<&'static str>, ConfigError> {
+    let all: Vec<&'static str> = queues::ALL.iter().map(|s| s.queue).collect();
+    let Some(list) = environment.get("ROWCALL_QUEUES") else { return Ok(all) };
+    list.split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            queues::named(name)
+                .map(|s| s.queue)
+                .ok_or_else(|| value("ROWCALL_QUEUES", name, &format!("a list of {}", all.join(", "))))
+        })
+        .collect()
+}
+
+fn seconds(
+    environment: &impl Environment,
+    variable: &'static str,
+    default: u64,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<Duration, ConfigError> {
+    let Some(text) = environment.get(variable) else { return Ok(Duration::from_secs(default)) };
+    let number = text.trim().parse().ok().filter(|number| range.contains(number));
+    number
+        .map(Duration::from_secs)
+        .ok_or_else(|| value(variable, &text, &format!("whole seconds from {} to {}", range.start(), range.end())))
+}
+
+fn value(variable: &'static str, value: &str, expected: &str) -> ConfigError {
+    let value = value.chars().take(80).collect();
+    ConfigError::Value { variable, value, expected: expected.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let pairs: Vec<(String, String)> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Config::read(&move |variable: &str| pairs.iter().find(|(k, _)| k == variable).map(|(_, v)| v.clone()))
+    }
+
+    #[test]
+    fn an_error_names_the_variable_and_what_it_takes() {
+        let url = ("DATABASE_URL", "postgres://u@localhost/app");
+        for (variable, value, expected) in [
+            ("ACTION_CHECK_INTERVAL", "soon", "whole seconds from 1 to 3600"),
+            ("ACTION_CHECK_INTERVAL", "0", "whole seconds from 1 to 3600"),
+            ("ROWCALL_QUEUES", "codes,nothing", "codes"),
+            ("FIENTA_EVENT_ID", "--help", "the number of the event"),
+            ("FIENTA_CLI", "'unclosed", "quoted as in a shell"),
+            ("ROWCALL_MONITOR_URL", "file:///etc/passwd", "http or https"),
+            ("LISTEN_DATABASE_URL", "not an address", "LISTEN_DATABASE_URL"),
+        ] {
+            let error = read(&[url, (variable, value)]).unwrap_err();
+            let text = crate::store::chain(&error);
+            assert!(text.contains(variable) && text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn without_a_database_the_error_says_what_to_do() {
+        assert!(read(&[]).unwrap_err().to_string().contains("rowcall demo"));
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_documents() {
+        let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
+        assert_eq!(config.sweep, Duration::from_secs(30));
+        assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
+        assert_eq!(config.queues, ["codes"]);
+    }
+
+    #[test]
+    fn secrets_are_not_in_debug_output() {
+        let config =
+            read(&[("DATABASE_URL", "postgres://u:hidden@localhost/app"), ("FIENTA_PASSWORD", "hidden")]).unwrap();
+        assert!(!format!("{config:?}").contains("hidden"));
+    }
+}
