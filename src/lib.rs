@@ -17,6 +17,7 @@ pub mod config;
 pub mod store;
 
 pub mod integrations;
+pub mod sandbox;
 
 pub mod worker;
 

@@ -1,0 +1,48 @@
+# shellcheck shell=bash
+# What the scripts of this folder share. They source it from the root of the repository.
+
+# The folder that cargo builds into.
+target=${CARGO_TARGET_DIR:-target}
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+need_cargo() {
+    command -v cargo >/dev/null || fail "cargo is missing: install Rust from https://rustup.rs"
+}
+
+# Whether any Postgres is here; rowcall itself looks more closely, at its version too.
+postgres_is_here() {
+    command -v postgres >/dev/null || [[ -x $(pg_config --bindir 2>/dev/null)/postgres ]] ||
+        compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null ||
+        compgen -G '/usr/pgsql-*/bin/postgres' >/dev/null ||
+        compgen -G '/opt/homebrew/opt/postgresql@*/bin/postgres' >/dev/null ||
+        compgen -G '/usr/local/opt/postgresql@*/bin/postgres' >/dev/null ||
+        compgen -G '/home/linuxbrew/.linuxbrew/opt/postgresql@*/bin/postgres' >/dev/null ||
+        compgen -G '/Applications/Postgres.app/Contents/Versions/*/bin/postgres' >/dev/null
+}
+
+# Makes sure that Postgres is here, unless DATABASE_URL names another: installs it where we may, else says what to install.
+need_postgres() {
+    if [[ -n ${DATABASE_URL:-} ]] || postgres_is_here; then
+        return
+    fi
+    if [[ $(uname) == Darwin ]]; then
+        fail "Postgres is missing: brew install postgresql@17"
+    elif [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+        fail "Postgres is missing: apt-get install postgresql (as root), or your system's package of Postgres 14 or newer"
+    fi
+    echo "Installing Postgres with apt-get ..." >&2
+    quietly apt-get update
+    quietly env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends postgresql
+}
+
+# Runs a command, and shows what it said only when it failed.
+quietly() {
+    local said
+    if ! said=$("$@" 2>&1 </dev/null); then
+        fail "$said"$'\n'"failed: $*"
+    fi
+}
