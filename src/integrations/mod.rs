@@ -3,6 +3,8 @@
 //! An integration turns a payload into an outcome. It is pure input and output and knows no database; what becomes of the
 //! row is `settle.sql`'s to say.
 
+pub mod redact;
+
 use std::fmt;
 use std::time::Duration;
 
