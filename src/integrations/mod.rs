@@ -4,6 +4,9 @@
 //! row is `settle.sql`'s to say.
 
 pub mod redact;
+pub mod guard;
+pub mod tail;
+pub mod command;
 
 use std::fmt;
 use std::time::Duration;
