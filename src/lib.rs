@@ -13,3 +13,5 @@ pub mod retry;
 pub mod rate;
 
 pub mod integrations;
+
+pub mod sandbox;
