@@ -7,6 +7,7 @@ pub mod redact;
 pub mod guard;
 pub mod tail;
 pub mod command;
+pub mod fienta;
 
 use std::fmt;
 use std::time::Duration;

@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "what helps a test is a test, which the lint does not see")]
 
 mod command;
+mod fienta;
 mod process;
