@@ -5,8 +5,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
+use crate::integrations::command::own_binary;
+use crate::integrations::fienta;
 use crate::integrations::monitor::{Monitor, MonitorError};
 use crate::store::connect::{AddressError, Database};
 use crate::store::queues;
@@ -53,21 +55,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// What the Fienta integration is told.
-#[derive(Debug, Clone)]
-pub struct FientaSettings {
-    /// The command, as an argv array.
-    pub argv: Vec<String>,
-    /// Where it runs.
-    pub dir: Option<PathBuf>,
-    /// `FIENTA_EMAIL`.
-    pub email: Option<String>,
-    /// `FIENTA_PASSWORD`.
-    pub password: Option<SecretString>,
-    /// `FIENTA_EVENT_ID`.
-    pub event_id: Option<String>,
-}
-
 /// Everything that a worker is told by its environment.
 #[derive(Debug)]
 pub struct Config {
@@ -84,7 +71,7 @@ pub struct Config {
     /// Who is told after every sweep.
     pub monitor: Option<Monitor>,
     /// The Fienta command.
-    pub fienta: FientaSettings,
+    pub fienta: fienta::Settings,
 }
 
 /// Where variables come from; the tests bring their own.
@@ -138,41 +125,35 @@ impl Config {
             database,
             listen,
             sweep: seconds(environment, "ACTION_CHECK_INTERVAL", 30, 1..=3600)?,
-            grace: seconds(environment, "ROWCALL_SHUTDOWN_GRACE", 30, 10..=3600)?,
+            grace: seconds(environment, "ROWCALL_SHUTDOWN_GRACE", 30, 15..=3600)?,
             queues: served(environment)?,
             monitor: environment
                 .get("ROWCALL_MONITOR_URL")
                 .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
                 .transpose()?,
-            fienta: FientaSettings::read(environment)?,
+            fienta: fienta_settings(environment)?,
         })
     }
 }
 
-impl FientaSettings {
-    fn read(environment: &impl Environment) -> Result<Self, ConfigError> {
-        let command = environment.get("FIENTA_CLI").unwrap_or_else(|| "npx tsx src/cli.ts".to_owned());
-        let argv = shell_words::split(&command)
-            .ok()
-            .filter(|argv| !argv.is_empty())
-            .ok_or_else(|| value("FIENTA_CLI", &command, "a command with its arguments, quoted as in a shell"))?;
-        let event_id = environment.get("FIENTA_EVENT_ID");
-        if let Some(id) = event_id.as_deref().filter(|id| !id.bytes().all(|b| b.is_ascii_digit()) || id.len() > 20) {
-            return Err(value("FIENTA_EVENT_ID", id, "the number of the event, such as 118714"));
-        }
-        Ok(Self {
-            argv,
-            dir: environment.get("FIENTA_CLI_DIR").map(PathBuf::from),
-            email: environment.get("FIENTA_EMAIL"),
-            password: environment.get("FIENTA_PASSWORD").map(SecretString::from),
-            event_id,
-        })
+fn fienta_settings(environment: &impl Environment) -> Result<fienta::Settings, ConfigError> {
+    let command = environment.get("FIENTA_CLI").unwrap_or_else(|| "npx tsx src/cli.ts".to_owned());
+    let argv = shell_words::split(&command)
+        .ok()
+        .filter(|argv| !argv.is_empty())
+        .ok_or_else(|| value("FIENTA_CLI", &command, "a command with its arguments, quoted as in a shell"))?;
+    let event_id = environment.get("FIENTA_EVENT_ID");
+    if let Some(id) = event_id.as_deref().filter(|id| !id.bytes().all(|b| b.is_ascii_digit()) || id.len() > 20) {
+        return Err(value("FIENTA_EVENT_ID", id, "the number of the event, such as 118714"));
     }
-
-    /// The texts that must never reach a row or a log.
-    pub fn secrets(&self) -> Vec<&str> {
-        self.password.iter().map(ExposeSecret::expose_secret).chain(self.email.as_deref()).collect()
-    }
+    Ok(fienta::Settings {
+        argv,
+        dir: environment.get("FIENTA_CLI_DIR").map(PathBuf::from),
+        email: environment.get("FIENTA_EMAIL"),
+        password: environment.get("FIENTA_PASSWORD").map(SecretString::from),
+        event_id,
+        guard: own_binary(),
+    })
 }
 
 fn served(environment: &impl Environment) -> Result<Vec<&'static str>, ConfigError> {

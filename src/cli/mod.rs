@@ -2,8 +2,10 @@
 
 pub mod run;
 pub mod migrate;
+pub mod sandbox;
 pub mod bench;
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -11,6 +13,9 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, LogFormat, ProcessEnvironment};
+use crate::integrations::guard::guard;
+use crate::sandbox::fienta;
+use crate::sandbox::postgres::run_with_cluster;
 
 /// The row is the job: change a row in your own Postgres table, and Rowcall makes the call and writes the answer back.
 #[derive(Debug, Parser)]
@@ -29,10 +34,26 @@ enum Command {
     /// Measure the engine on a scratch database of its own
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+    /// Run what the demo and the tests use in place of the real world
+    #[command(subcommand)]
+    Sandbox(sandbox::SandboxCommand),
+    /// Lead a program's process group, so that it ends with its worker
+    #[command(hide = true)]
+    Guard {
+        /// The program and its arguments
+        #[arg(last = true, required = true)]
+        argv: Vec<OsString>,
+    },
 }
 
 /// Runs a command line and tells how it went.
 pub fn main(cli: Cli) -> ExitCode {
+    // These two are started for every operation: no runtime and no log for them.
+    let command = match cli.command {
+        Command::Guard { argv } => return guard(argv),
+        Command::Sandbox(sandbox::SandboxCommand::Fienta(args)) => return fienta::run(args),
+        other => other,
+    };
     let log_format = match config::log_format(&ProcessEnvironment, std::io::stderr().is_terminal()) {
         Ok(format) => format,
         Err(error) => return fail(&error.into()),
@@ -42,7 +63,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    match runtime.block_on(dispatch(cli.command)) {
+    match runtime.block_on(dispatch(command)) {
         Ok(code) => code,
         Err(error) => fail(&error),
     }
@@ -53,6 +74,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run => run::run().await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Bench(command) => bench::run(command).await,
+        Command::Sandbox(sandbox::SandboxCommand::Postgres(args)) => run_with_cluster(args).await,
+        Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {
+            unreachable!("dispatched before the runtime started")
+        }
     }
 }
 

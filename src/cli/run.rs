@@ -4,6 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::config::{Config, ProcessEnvironment};
+use crate::integrations::Integration;
+use crate::integrations::fienta::Fienta;
 use crate::store::{migrate, queues};
 use crate::worker::shutdown::Shutdown;
 use crate::worker::{self, Service, Settings};
@@ -25,7 +27,14 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The queues that this worker serves, each with what runs its operations.
 fn services(config: &Config) -> Vec<Service> {
-    let _ = (config, Arc::new(()), &queues::ALL);
-    Vec::new()
+    let integration = |queue: &str| -> Arc<dyn Integration> {
+        match queue {
+            "codes" => Arc::new(Fienta::new(config.fienta.clone())),
+            other => unreachable!("config knows no queue {other}"),
+        }
+    };
+    let served = queues::ALL.into_iter().filter(|s| config.queues.contains(&s.queue));
+    served.map(|statements| Service { statements, integration: integration(statements.queue) }).collect()
 }

@@ -3,6 +3,11 @@
 //! An integration turns a payload into an outcome. It is pure input and output and knows no database; what becomes of the
 //! row is `settle.sql`'s to say.
 
+pub mod redact;
+pub mod guard;
+pub mod tail;
+pub mod command;
+pub mod fienta;
 pub mod monitor;
 
 use std::fmt;

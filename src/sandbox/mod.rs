@@ -1,6 +1,7 @@
 //! What the demo, the tests and the benchmarks run against instead of the real world.
 //!
-//! Everything here is a real process or a real socket on this machine, kept as close to its original as the tests can
-//! tell. Nothing here is used by a worker in production.
+//! A private Postgres, and faithful fakes of providers with faults on request and an independent log of what really took
+//! effect. Everything here is a real process on this machine; nothing here is used by a worker in production.
 
+pub mod fienta;
 pub mod postgres;

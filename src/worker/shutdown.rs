@@ -15,8 +15,8 @@ use tracing::{info, warn};
 
 use super::Worker;
 
-/// What an interrupted operation needs to end: a program gets five seconds after SIGTERM.
-const INTERRUPT: Duration = Duration::from_secs(6);
+/// What an interrupted operation needs to end: a program gets five seconds after SIGTERM, and is read for a while.
+const INTERRUPT: Duration = Duration::from_secs(8);
 
 /// What is left of the grace period for writing outcomes.
 const SETTLE: Duration = Duration::from_secs(2);

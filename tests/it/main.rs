@@ -1,6 +1,8 @@
-//! The integration tests: one binary, one file a step of the flow.
+//! The integration tests: one binary; a file a step of the flow, a file an integration.
 
-// clippy.toml allows this in `#[test]` functions; here the functions beside them are tests too.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "what helps a test is a test, which the lint does not see")]
 
 mod private_cluster;
+mod command;
+mod fienta;
+mod process;

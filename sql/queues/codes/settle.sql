@@ -123,7 +123,6 @@ written as (
         updated_at = case when h.settled_as = 'superseded' then c.updated_at else now() end
     from held as h
     where c.id = h.id
-      and c.id = any (array(select i.id from held as i))
     returning
         h.key,
         h.settled_as,

@@ -48,13 +48,17 @@ impl Integration for Stopwatch {
 pub(super) async fn run(scratch: &Scratch, args: LatencyArgs) -> anyhow::Result<()> {
     let client = &scratch.client;
     client
-        .execute("insert into codes (code) select 'CODE-' || n from generate_series(0, $1::bigint) as n", &[&args.samples])
+        .execute(
+            "insert into codes (code) select 'CODE-' || n from generate_series(0, $1::bigint) as n",
+            &[&args.samples],
+        )
         .await?;
     client
         .batch_execute(
             "update rowcall.queues set cluster_slots = null, rate_per_second = null, slots = 10; vacuum analyze codes",
         )
         .await?;
+    client.batch_execute("vacuum analyze codes").await?;
     let (sender, mut started) = mpsc::unbounded_channel();
     let shutdown = Shutdown::default();
     let settings = Settings {

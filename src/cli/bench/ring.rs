@@ -36,7 +36,9 @@ const WAYS: [(&str, &str); 3] = [
 pub(super) async fn run(scratch: &Scratch, args: RingArgs) -> anyhow::Result<()> {
     let client = &scratch.client;
     let rows = i64::from(args.writers) * 100;
-    client.execute("insert into codes (code) select 'CODE-' || n from generate_series(1, $1::bigint) as n", &[&rows]).await?;
+    client
+        .execute("insert into codes (code) select 'CODE-' || n from generate_series(1, $1::bigint) as n", &[&rows])
+        .await?;
     // A listener, as in life: without one, notifying costs less.
     let listener = scratch.database.client().await?;
     listener.batch_execute("listen rowcall").await?;

@@ -1,0 +1,15 @@
+//! `rowcall sandbox`: what the demo and the tests use in place of the real world.
+
+use clap::Subcommand;
+
+use crate::sandbox::fienta::FientaArgs;
+use crate::sandbox::postgres::PostgresArgs;
+
+/// Which part of the world.
+#[derive(Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// A private Postgres, for as long as a command runs
+    Postgres(PostgresArgs),
+    /// The CLI that drives Fienta's site, with faults on request
+    Fienta(FientaArgs),
+}
