@@ -34,6 +34,9 @@ pub enum ConfigError {
     /// The monitor's address cannot be used.
     #[error("ROWCALL_MONITOR_URL")]
     Monitor(#[source] MonitorError),
+    /// The path of this binary, which leads the programs that it runs, cannot be told.
+    #[error("find the rowcall binary")]
+    OwnBinary(#[source] std::io::Error),
     /// Anything else.
     #[error("{variable}={value:?}: {expected}")]
     Value {
@@ -152,7 +155,7 @@ fn fienta_settings(environment: &impl Environment) -> Result<fienta::Settings, C
         email: environment.get("FIENTA_EMAIL"),
         password: environment.get("FIENTA_PASSWORD").map(SecretString::from),
         event_id,
-        guard: own_binary(),
+        guard: own_binary().map_err(ConfigError::OwnBinary)?,
     })
 }
 
