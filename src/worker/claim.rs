@@ -61,7 +61,8 @@ pub(super) async fn run(worker: Arc<Worker>, lane: Arc<Lane>) {
     }
 }
 
-async fn sleep_until(until: Option<Instant>) {
+/// Sleeps until then; for ever without a time.
+pub(super) async fn sleep_until(until: Option<Instant>) {
     match until {
         Some(until) => tokio::time::sleep_until(until).await,
         None => std::future::pending().await,

@@ -104,8 +104,8 @@ impl Worker {
 
 /// Runs a worker until it is told to stop; returns when everything that ran is settled or handed back.
 pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown) -> Result<(), WorkerError> {
-    // A claim and a settle at a time for each queue, and a few for policy, breakers and rates.
-    let store = Store::new(settings.database.pool(services.len() * 2 + 4));
+    // For each queue a claim and its settles at a time, and a few for policy, breakers and rates.
+    let store = Store::new(settings.database.pool(services.len() * (1 + settle::SETTLERS) + 3));
     let standings = store.standings().await?;
 
     let mut lanes = HashMap::new();
@@ -115,7 +115,8 @@ pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown)
         let standing = standings.iter().find(|s| s.queue == queue).cloned().ok_or(WorkerError::NoPolicy(queue))?;
         let (lane, settlements) = Lane::new(service.clone(), standing);
         let lane = Arc::new(lane);
-        settlers.push((Arc::clone(&lane), settlements));
+        let outcomes = Arc::new(settle::Outcomes::new(settlements));
+        settlers.extend((0..settle::SETTLERS).map(|_| (Arc::clone(&lane), Arc::clone(&outcomes))));
         lanes.insert(queue, lane);
     }
 
@@ -134,7 +135,7 @@ pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown)
 
     let settlers: Vec<_> = settlers
         .into_iter()
-        .map(|(lane, settlements)| tokio::spawn(settle::run(Arc::clone(&worker), lane, settlements)))
+        .map(|(lane, outcomes)| tokio::spawn(settle::run(Arc::clone(&worker), lane, outcomes)))
         .collect();
     let claimers: Vec<_> =
         worker.lanes.values().map(|lane| tokio::spawn(claim::run(Arc::clone(&worker), Arc::clone(lane)))).collect();

@@ -1,4 +1,5 @@
-//! Settling: one settler a lane. It writes back whatever has piled up while its last statement ran; no timer delays it.
+//! Settling: one settler a lane, in two hands. Each writes back whatever has piled up while its last statement ran;
+//! no timer delays it.
 //!
 //! Promises: an outcome is offered until the row takes it or the claim is lost; a row that somebody holds locked keeps
 //! nobody else waiting; an outcome that the database cannot take is parked by itself, not with its whole batch.
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use super::Worker;
+use super::claim::sleep_until;
 use super::lane::Lane;
 use crate::failure::{Failure, Fault};
 use crate::outcome::Verdict;
@@ -24,36 +26,32 @@ const BATCH_MAX: usize = 1000;
 const LOCKED_FIRST: Duration = Duration::from_millis(50);
 const LOCKED_MAX: Duration = Duration::from_secs(2);
 
+/// Statements of a lane that write at the same time: one computes while the other waits for its commit.
+pub(super) const SETTLERS: usize = 2;
+
+/// The outcomes of a lane, taken by one settler at a time.
+pub(super) type Outcomes = tokio::sync::Mutex<mpsc::Receiver<Settlement>>;
+
 /// Settles a lane's outcomes until no more can come and all are written.
-pub(super) async fn run(worker: Arc<Worker>, lane: Arc<Lane>, mut outcomes: mpsc::Receiver<Settlement>) {
-    let mut settler = Settler { worker, lane, locked: Vec::new(), patience: LOCKED_FIRST };
+pub(super) async fn run(worker: Arc<Worker>, lane: Arc<Lane>, outcomes: Arc<Outcomes>) {
+    let mut settler = Settler { worker, lane, locked: Vec::new(), retry_at: None, patience: LOCKED_FIRST };
     let mut batch = Vec::with_capacity(BATCH_MAX);
-    let mut retry_at: Option<Instant> = None;
     loop {
+        let receive = async { outcomes.lock().await.recv_many(&mut batch, BATCH_MAX).await };
         let open = tokio::select! {
-            received = outcomes.recv_many(&mut batch, BATCH_MAX) => received > 0,
-            () = tokio::time::sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => true,
+            received = receive => received > 0,
+            () = sleep_until(settler.retry_at) => true,
         };
-        if !open && settler.locked.is_empty() {
+        if open {
+            settler.take_locked(Instant::now(), &mut batch);
+        } else if settler.locked.is_empty() {
             return;
-        }
-        if retry_at.is_some_and(|at| at <= Instant::now()) || !open {
-            batch.append(&mut settler.locked);
-        }
-        let before = batch.len();
-        settler.settle(std::mem::take(&mut batch)).await;
-        retry_at = if settler.locked.is_empty() {
-            settler.patience = LOCKED_FIRST;
-            None
-        } else if before > 0 || retry_at.is_none() {
-            settler.patience = (settler.patience * 2).min(LOCKED_MAX);
-            Some(Instant::now() + settler.patience)
         } else {
-            retry_at
-        };
-        if !open && let Some(at) = retry_at {
-            tokio::time::sleep_until(at).await;
+            sleep_until(settler.retry_at).await;
+            settler.take_locked(Instant::now(), &mut batch);
         }
+        settler.settle(std::mem::take(&mut batch)).await;
+        settler.plan_retry();
     }
 }
 
@@ -62,10 +60,30 @@ struct Settler {
     lane: Arc<Lane>,
     /// Outcomes whose rows were held locked by somebody.
     locked: Vec<Settlement>,
+    /// When to offer them again.
+    retry_at: Option<Instant>,
     patience: Duration,
 }
 
 impl Settler {
+    /// Moves outcomes of locked rows into the batch, when it is time to offer them again.
+    fn take_locked(&mut self, now: Instant, batch: &mut Vec<Settlement>) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            batch.append(&mut self.locked);
+            self.retry_at = None;
+        }
+    }
+
+    /// Says when to offer the outcomes of locked rows again: a little later each time that some are left.
+    fn plan_retry(&mut self) {
+        if self.locked.is_empty() {
+            self.patience = LOCKED_FIRST;
+        } else if self.retry_at.is_none() {
+            self.retry_at = Some(Instant::now() + self.patience);
+            self.patience = (self.patience * 2).min(LOCKED_MAX);
+        }
+    }
+
     /// Writes a batch, halving it where the database cannot take it as it is.
     async fn settle(&mut self, batch: Vec<Settlement>) {
         let mut left = vec![batch];

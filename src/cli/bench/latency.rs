@@ -53,11 +53,7 @@ pub(super) async fn run(scratch: &Scratch, args: LatencyArgs) -> anyhow::Result<
             &[&args.samples],
         )
         .await?;
-    client
-        .batch_execute(
-            "update rowcall.queues set cluster_slots = null, rate_per_second = null, slots = 10; vacuum analyze codes",
-        )
-        .await?;
+    client.batch_execute("update rowcall.queues set cluster_slots = null, rate_per_second = null, slots = 10").await?;
     client.batch_execute("vacuum analyze codes").await?;
     let (sender, mut started) = mpsc::unbounded_channel();
     let shutdown = Shutdown::default();
