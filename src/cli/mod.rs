@@ -27,7 +27,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the worker beside the database of DATABASE_URL
+    /// Run the worker beside the database of `DATABASE_URL`
     Run,
     /// Bring the database to this version's schema: tables, functions, triggers, grants
     Migrate(migrate::MigrateArgs),

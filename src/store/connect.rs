@@ -14,8 +14,27 @@ use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
 use super::tls::{TlsError, Verify, connector};
 
-/// A statement of ours that takes longer is stuck.
-const STATEMENT_TIMEOUT: &str = "set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '10s'";
+/// How a connection's session is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    /// For the worker: the same few statements for ever, each planned once.
+    Worker,
+    /// For a person's questions, each planned for what it asks.
+    Operator,
+}
+
+impl Session {
+    /// A statement of ours that takes longer than 30 s is stuck, and no transaction of ours rests.
+    fn setup(self) -> &'static str {
+        match self {
+            Self::Worker => {
+                "set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '10s';
+                 set plan_cache_mode = force_generic_plan"
+            }
+            Self::Operator => "set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '10s'",
+        }
+    }
+}
 
 /// Where one database is.
 #[derive(Clone)]
@@ -84,7 +103,7 @@ impl Database {
     }
 
     /// A pool of at most `size` connections; none is made before it is needed.
-    pub fn pool(&self, size: usize) -> Pool {
+    pub fn pool(&self, size: usize, session: Session) -> Pool {
         let manager = Manager::from_config(
             self.config.clone(),
             self.tls.clone(),
@@ -98,8 +117,8 @@ impl Database {
                 create: Some(Duration::from_secs(10)),
                 recycle: Some(Duration::from_secs(2)),
             })
-            .post_create(Hook::async_fn(|client, _| {
-                Box::pin(async move { client.batch_execute(STATEMENT_TIMEOUT).await.map_err(HookError::Backend) })
+            .post_create(Hook::async_fn(move |client, _| {
+                Box::pin(async move { client.batch_execute(session.setup()).await.map_err(HookError::Backend) })
             }))
             .build()
             .expect("a pool with a runtime builds")

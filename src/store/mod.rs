@@ -57,8 +57,7 @@ impl StoreError {
     /// What the database itself answered, when it is an answer and not a broken connection.
     pub fn answer(&self) -> Option<&tokio_postgres::error::DbError> {
         match &self.source {
-            Cause::Postgres(error) => error.as_db_error(),
-            Cause::Pool(PoolError::Backend(error)) => error.as_db_error(),
+            Cause::Postgres(error) | Cause::Pool(PoolError::Backend(error)) => error.as_db_error(),
             Cause::Pool(_) => None,
         }
     }

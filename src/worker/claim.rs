@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
-use super::lane::{Breaker, Lane};
+use super::lane::{Breaker, Lane, WAIT_MAX};
 use super::{Worker, execute};
 use crate::failure::{Failure, Fault};
 use crate::job::Job;
@@ -19,9 +19,6 @@ use crate::store::claims::Claim;
 use crate::store::reconnect::Reconnect;
 use crate::store::settles::Settlement;
 use crate::store::{StoreError, chain};
-
-/// Rows that wait behind a breaker are told so and looked at again after this long at the latest.
-const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// What the claimer does next.
 enum Next {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::Worker;
-use super::lane::{Breaker, Lane, Slot};
+use super::lane::{Breaker, Lane, Slot, WAIT_MAX};
 use crate::failure::{Failure, Fault};
 use crate::integrations::Limits;
 use crate::job::Job;
@@ -20,9 +20,6 @@ use crate::outcome::{Outcome, Verdict};
 use crate::queue::Policy;
 use crate::retry;
 use crate::store::settles::Settlement;
-
-/// Rows that meet an open breaker come back after this long at the latest.
-const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// An integration keeps its own time; this only guards against one that does not.
 const OVERTIME: u32 = 3;

@@ -7,11 +7,12 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{Service, Worker};
+use super::{Service, Worker, shutdown};
 use crate::store::workers::Introduction;
 use crate::store::{Store, StoreError};
 
@@ -105,6 +106,8 @@ pub(super) async fn run(worker: Arc<Worker>) {
         match worker.pulse.beat(worker.shutdown.closing.is_cancelled()).await {
             Ok(dead) => {
                 broken = false;
+                // Under `WatchdogSec=`, a worker that cannot reach its database for long is started anew.
+                shutdown::tell_service_manager(&[NotifyState::Watchdog]);
                 let dead: HashSet<Uuid> = dead.into_iter().collect();
                 if dead.difference(&known).next().is_some() {
                     info!(dead = dead.len(), "A worker died; looking for what it held");

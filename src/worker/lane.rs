@@ -23,6 +23,9 @@ use crate::store::settles::Settlement;
 /// Outcomes on their way to the settler; when it is full, operations wait with theirs.
 const SETTLEMENTS_MAX: usize = 4096;
 
+/// Rows that wait behind a breaker, or for settings, are told why and come back after this long at the latest.
+pub(super) const WAIT_MAX: Duration = Duration::from_mins(1);
+
 /// One queue as one worker works it.
 #[derive(Debug)]
 pub struct Lane {

@@ -17,13 +17,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use crate::integrations::Integration;
 use crate::integrations::monitor::Monitor;
-use crate::store::connect::Database;
+use crate::store::connect::{Database, Session};
 use crate::store::queues::Statements;
 use crate::store::{Store, StoreError};
 use heartbeat::Pulse;
@@ -105,7 +106,7 @@ impl Worker {
 /// Runs a worker until it is told to stop; returns when everything that ran is settled or handed back.
 pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown) -> Result<(), WorkerError> {
     // For each queue a claim and its settles at a time, and a few for policy, breakers and rates.
-    let store = Store::new(settings.database.pool(services.len() * (1 + settle::SETTLERS) + 3));
+    let store = Store::new(settings.database.pool(services.len() * (1 + settle::SETTLERS) + 3, Session::Worker));
     let standings = store.standings().await?;
 
     let mut lanes = HashMap::new();
@@ -121,7 +122,7 @@ pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown)
     }
 
     // The heartbeat has a connection of its own: a busy pool must not make a living worker look dead.
-    let pulse = Pulse::start(Store::new(settings.database.pool(1)), &services).await?;
+    let pulse = Pulse::start(Store::new(settings.database.pool(1, Session::Worker)), &services).await?;
     let worker = Arc::new(Worker {
         store,
         lanes,
@@ -146,7 +147,9 @@ pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown)
         tokio::spawn(heartbeat::run(Arc::clone(&worker))),
     ];
 
+    shutdown::tell_service_manager(&[NotifyState::Ready]);
     worker.shutdown.closing.cancelled().await;
+    shutdown::tell_service_manager(&[NotifyState::Stopping]);
     shutdown::drain(&worker, settings.grace, claimers, settlers).await;
     for task in background {
         task.abort();

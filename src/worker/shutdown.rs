@@ -7,11 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::Worker;
 
@@ -53,6 +54,13 @@ impl Shutdown {
             }
         });
         Ok(())
+    }
+}
+
+/// Tells systemd, where it started this process, how the worker stands.
+pub(super) fn tell_service_manager(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        debug!(%error, "The service manager could not be told");
     }
 }
 
