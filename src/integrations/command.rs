@@ -7,6 +7,7 @@
 //!
 //! It does not judge: an exit code of 0 is reported like any other.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -19,12 +20,13 @@ use futures_util::future::{Either, join, select};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
 use super::Limits;
-use super::guard::Report;
+use super::guard::{FEED_EVERY, Report};
 use super::tail::Tail;
 
 /// How long a program may tidy up after SIGTERM.
@@ -173,10 +175,11 @@ fn passes(name: &str) -> bool {
 
 /// Waits for the guard's report, ends the program early where it must, and leaves nothing of the group behind.
 async fn steer(mut child: Child, line: tokio::net::UnixStream, limits: &Limits) -> End {
-    let mut line = BufReader::new(line);
-    let mut report = pin!(read_report(&mut line));
+    let (reader, writer) = line.into_split();
+    let mut report = pin!(read_report(BufReader::new(reader)));
     let end = tokio::select! {
         report = &mut report => report,
+        never = feed(writer) => match never {},
         () = sleep(limits.timeout) => End::TimedOut,
         () = limits.stop.cancelled() => End::Interrupted,
     };
@@ -190,7 +193,16 @@ async fn steer(mut child: Child, line: tokio::net::UnixStream, limits: &Limits) 
     end
 }
 
-async fn read_report(line: &mut BufReader<tokio::net::UnixStream>) -> End {
+/// Tells the guard every now and then that this worker is there; a guard that is gone is told in vain.
+async fn feed(mut guard: OwnedWriteHalf) -> Infallible {
+    let mut ticks = tokio::time::interval(FEED_EVERY);
+    loop {
+        ticks.tick().await;
+        let _ = guard.write_all(b".").await;
+    }
+}
+
+async fn read_report(mut line: BufReader<OwnedReadHalf>) -> End {
     let mut text = String::new();
     // A guard that was killed reports nothing; somebody's SIGKILL is what is known then.
     let _ = line.read_line(&mut text).await;

@@ -1,24 +1,30 @@
 //! The guard: a small process between the worker and the program that the worker runs.
 //!
 //! `rowcall guard -- argv…` leads a process group of its own, in which the program and its children live. Its stdin is a
-//! socket to the worker: it never reads a word there, only the end, which comes when the worker has died, however it
-//! died; then the guard kills the whole group. So no program goes on working while another worker repeats its job.
+//! socket to the worker, which feeds it a byte every two seconds. When the socket ends, because the worker has died, however
+//! it died, or when nothing comes for ten seconds, because the worker is stopped, the guard kills the whole group. So no
+//! program goes on working while another worker, to whom this one counts as dead after fifteen, repeats its job.
 //!
 //! When the program ends, the guard says on that socket how, and then kills what is left of the group, itself included.
 //! The program has no access to the socket, so it cannot forge the report. SIGTERM to the group is for the program; the
 //! guard outlives it, to report. A process that leaves the group (setsid) is not killed.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{getpgrp, getpid};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How often the worker feeds the guard, and how long the guard goes without.
+pub(super) const FEED_EVERY: Duration = Duration::from_secs(2);
+const HUNGER_MAX: Duration = Duration::from_secs(10);
 
 /// How the program ended, as the guard reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,10 +91,12 @@ fn watch(mut worker: UnixStream, argv: Vec<OsString>) -> io::Result<std::convert
     let _outlive_sigterm = signal(SignalKind::terminate())?;
     let _outlive_sigint = signal(SignalKind::interrupt())?;
 
-    let mut end = worker.try_clone()?;
+    let mut food = worker.try_clone()?;
+    food.set_read_timeout(Some(HUNGER_MAX))?;
     thread::spawn(move || {
-        // The worker writes nothing, so this ends when its side is closed, or breaks.
-        let _ = io::copy(&mut end, &mut io::sink());
+        // The end of the socket, a broken one, and nothing for too long are all one: nobody is there who leads us.
+        let mut fed = [0; 16];
+        while food.read(&mut fed).is_ok_and(|bytes| bytes > 0) {}
         end_group();
     });
 

@@ -20,6 +20,9 @@ use crate::store::reconnect::Reconnect;
 use crate::store::settles::Settlement;
 use crate::store::{StoreError, chain};
 
+/// How long a probe may take before another one is sent.
+const PROBE_MAX: Duration = Duration::from_mins(1);
+
 /// What the claimer does next.
 enum Next {
     /// Look again at once.
@@ -102,7 +105,7 @@ impl Claimer {
         }
         let jobs = self.claim(&policy, free).await?;
         let full = jobs.len() == free;
-        self.start(&policy, jobs, false).await?;
+        self.start(&policy, jobs, false).await;
         if !full {
             self.lane.sated();
         }
@@ -115,12 +118,12 @@ impl Claimer {
         if breaker.probe_at > now {
             return self.tell_waiting(policy, &breaker.reason, breaker.probe_at - now).await;
         }
-        if !self.worker.store.probe(&policy.target, policy.lease).await? {
+        if !self.worker.store.probe(&policy.target, PROBE_MAX).await? {
             // Another worker probes; its answer rings.
             self.lane.set_breaker(Some(Breaker { probe_at: now + Duration::from_secs(5), ..breaker }));
             return Ok(Next::Pause(Duration::from_secs(5)));
         }
-        self.lane.set_breaker(Some(Breaker { probe_at: now + policy.lease, ..breaker }));
+        self.lane.set_breaker(Some(Breaker { probe_at: now + PROBE_MAX, ..breaker }));
         let jobs = self.claim(policy, 1).await?;
         if jobs.is_empty() {
             // Nothing to probe with: whatever comes next is the probe.
@@ -130,7 +133,7 @@ impl Claimer {
             return Ok(Next::Sleep);
         }
         info!(target = policy.target, "Probing");
-        self.start(policy, jobs, true).await?;
+        self.start(policy, jobs, true).await;
         Ok(Next::Sleep)
     }
 
@@ -166,7 +169,7 @@ impl Claimer {
     }
 
     /// Starts jobs, each in a task with its slot, at the times that the target's rate allows.
-    async fn start(&self, policy: &Arc<Policy>, jobs: Vec<Job>, probe: bool) -> Result<(), StoreError> {
+    async fn start(&self, policy: &Arc<Policy>, jobs: Vec<Job>, probe: bool) {
         let starts = match policy.rate {
             Some(rate) if !jobs.is_empty() => match self.worker.store.reserve(&policy.target, jobs.len(), rate).await {
                 Ok(starts) => starts,
@@ -189,7 +192,6 @@ impl Claimer {
             };
             self.worker.operations.spawn(attempt.run(job));
         }
-        Ok(())
     }
 
     fn report(&mut self, error: &StoreError) -> Duration {

@@ -71,7 +71,7 @@ impl Attempt {
     }
 
     async fn execute(&self, job: &Job) -> Outcome {
-        let limits = Limits { timeout: self.policy.timeout, stop: self.worker.shutdown.stop.child_token() };
+        let limits = Limits { timeout: self.policy.timeout, stop: self.worker.stop() };
         let operation = AssertUnwindSafe(self.lane.integration.execute(job, &limits)).catch_unwind();
         match tokio::time::timeout(self.policy.timeout * OVERTIME + Duration::from_secs(20), operation).await {
             Ok(Ok(outcome)) => outcome,

@@ -1,7 +1,8 @@
 //! The heartbeat: the worker says that it lives, and hears who is dead.
 //!
 //! Promises: a dead worker's rows are open to others 15 s after its last beat, and every lane looks when a death is seen.
-//! A worker that was silent for long starts nothing, and one that counted as dead never claims under its old name again.
+//! A worker that was silent for long starts nothing and ends what runs, before others may take its rows; one that counted
+//! as dead never claims under its old name again.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +20,11 @@ use crate::store::{Store, StoreError};
 /// Beat every so often; five beats are missed before a worker counts as dead (15 s, in `claim.sql` and `heartbeat.sql`).
 pub const BEAT: Duration = Duration::from_secs(3);
 
-/// Two thirds of the time to death: without a beat for this long, start nothing.
+/// Two thirds of the time to death: without a beat for this long, start nothing and end what runs.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// How often a worker looks whether it has been silent for too long.
+const LISTEN_EVERY: Duration = Duration::from_millis(500);
 
 /// The worker's name and the time of its last beat.
 #[derive(Debug)]
@@ -67,18 +71,18 @@ impl Pulse {
     }
 
     /// One beat. Returns the workers that are dead.
-    async fn beat(&self, draining: bool) -> Result<Vec<Uuid>, StoreError> {
+    ///
+    /// When this worker itself counts as dead, it takes a fresh name and answers nothing.
+    async fn beat(&self, draining: bool) -> Result<Option<Vec<Uuid>>, StoreError> {
         let sent_at = Instant::now();
         let id = self.id();
-        let dead = if let Some(dead) = self.store.heartbeat(id, draining).await? {
-            dead
-        } else {
+        let dead = self.store.heartbeat(id, draining).await?;
+        if dead.is_none() {
             let fresh = Uuid::new_v4();
             self.store.register(fresh, &self.introduction).await?;
             warn!(was = %id, now = %fresh, "This worker was silent for so long that it counts as dead; it goes on under a new name");
             self.state().id = fresh;
-            Vec::new()
-        };
+        }
         self.state().beat_at = sent_at;
         Ok(dead)
     }
@@ -95,6 +99,23 @@ impl Pulse {
     }
 }
 
+/// Ends what runs whenever the worker has been silent for too long: soon others may take its rows, and no row runs twice
+/// at the same time.
+pub(super) async fn fence(worker: Arc<Worker>) {
+    let mut ticks = tokio::time::interval(LISTEN_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut fenced = false;
+    loop {
+        ticks.tick().await;
+        let silent = !worker.pulse.may_start();
+        if silent && !fenced {
+            warn!(operations = worker.operations.len(), "No heartbeat came through for 10 s; ending what runs");
+            worker.renew_fence().cancel();
+        }
+        fenced = silent;
+    }
+}
+
 /// Beats until the process ends.
 pub(super) async fn run(worker: Arc<Worker>) {
     let mut ticks = tokio::time::interval(BEAT);
@@ -104,7 +125,12 @@ pub(super) async fn run(worker: Arc<Worker>) {
     loop {
         ticks.tick().await;
         match worker.pulse.beat(worker.shutdown.closing.is_cancelled()).await {
-            Ok(dead) => {
+            Ok(None) => {
+                // Others may have taken the rows of what runs.
+                worker.renew_fence().cancel();
+                worker.wake_all();
+            }
+            Ok(Some(dead)) => {
                 broken = false;
                 // Under `WatchdogSec=`, a worker that cannot reach its database for long is started anew.
                 shutdown::tell_service_manager(&[NotifyState::Watchdog]);

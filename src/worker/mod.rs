@@ -13,12 +13,13 @@ pub mod sweep;
 pub mod shutdown;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
@@ -74,6 +75,8 @@ pub struct Worker {
     pulse: Pulse,
     shutdown: Shutdown,
     operations: TaskTracker,
+    /// Cancelled to end every operation that runs; a new one is set for those that follow.
+    fence: Mutex<CancellationToken>,
     /// Rung to read the policies again.
     reload: Notify,
     /// Whether the bell's self-test came through; without it, the lanes poll.
@@ -84,6 +87,17 @@ impl Worker {
     /// Whether the bell is known to arrive.
     pub fn bell_works(&self) -> bool {
         self.bell_works.load(Ordering::Relaxed)
+    }
+
+    /// What ends an operation that starts now.
+    fn stop(&self) -> CancellationToken {
+        self.fence.lock().unwrap_or_else(PoisonError::into_inner).child_token()
+    }
+
+    /// Sets a new fence for operations that follow; returns the old one.
+    fn renew_fence(&self) -> CancellationToken {
+        let mut fence = self.fence.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut fence, self.shutdown.stop.child_token())
     }
 
     fn wake_all(&self) {
@@ -127,8 +141,9 @@ pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown)
         store,
         lanes,
         pulse,
-        shutdown,
         operations: TaskTracker::new(),
+        fence: Mutex::new(shutdown.stop.child_token()),
+        shutdown,
         reload: Notify::new(),
         bell_works: AtomicBool::new(false),
     });
@@ -145,6 +160,7 @@ pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown)
         tokio::spawn(bell::poll(Arc::clone(&worker))),
         tokio::spawn(sweep::run(Arc::clone(&worker), settings.sweep, settings.monitor)),
         tokio::spawn(heartbeat::run(Arc::clone(&worker))),
+        tokio::spawn(heartbeat::fence(Arc::clone(&worker))),
     ];
 
     shutdown::tell_service_manager(&[NotifyState::Ready]);
