@@ -74,6 +74,17 @@ create table if not exists rowcall.targets (
 
 comment on column rowcall.targets.trips is 'How often the breaker opened in a row without closing; lengthens the next probe''s delay.';
 
+-- Slots of queues that have cluster_slots: which rows all workers together run. It bounds, and says nothing about the work:
+-- a slot that nobody gave back is free again when its worker is dead or its lease has ended.
+create table if not exists rowcall.slots (
+    queue text not null,
+    key text not null,
+    token uuid not null,
+    worker uuid not null,
+    taken_until timestamptz not null,
+    primary key (queue, key, token)
+);
+
 -- History: what became of every attempt. Narrow, appended by the settle statement, pruned by the sweep.
 create table if not exists rowcall.attempts (
     id bigint generated always as identity primary key,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::Object;
+use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
@@ -27,6 +28,8 @@ pub struct Claim {
 }
 
 const BOUND: &str = include_str!("../../sql/statements/bound.sql");
+const TAKEN: &str = include_str!("../../sql/statements/taken.sql");
+const TAKE: &str = include_str!("../../sql/statements/take.sql");
 
 impl Store {
     /// Takes due rows of a queue.
@@ -36,40 +39,45 @@ impl Store {
         let rows = if claim.bounded {
             claim_bounded(&mut connection, statements, claim).await
         } else {
-            claim_on(&connection, statements, claim).await
+            let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
+            let lease = claim.lease.as_secs_f64();
+            rows_on(&connection, statements.claim, &[&limit, &claim.worker, &claim.token, &lease]).await
         };
-        rows.map_err(|e| StoreError { what: what(), source: e.into() })
+        let jobs = rows.and_then(|rows| rows.iter().map(|row| job(statements.queue, claim.token, row)).collect());
+        jobs.map_err(|e| StoreError { what: what(), source: e.into() })
     }
 }
 
+/// Claims no more than the slots that all workers together have left, and takes them in the same transaction.
 async fn claim_bounded(
     connection: &mut Object,
     statements: &Statements,
     claim: Claim,
-) -> Result<Vec<Job>, tokio_postgres::Error> {
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let Claim { worker, token, .. } = claim;
+    let queue = statements.queue;
+    let lease = claim.lease.as_secs_f64();
     let transaction = connection.transaction().await?;
-    let bound = transaction.prepare_cached(BOUND).await?;
-    transaction.query(&bound, &[&statements.queue]).await?;
+    let statement = transaction.prepare_cached(BOUND).await?;
+    let bound: Option<i32> = transaction.query_one(&statement, &[&queue]).await?.get(0);
+    // A statement of its own, with a snapshot from after the lock.
+    let statement = transaction.prepare_cached(TAKEN).await?;
+    let taken: i64 = transaction.query_one(&statement, &[&queue, &token]).await?.get(0);
+    let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
+    let limit = bound.map_or(limit, |bound| limit.min(i64::from(bound) - taken));
+    if limit <= 0 {
+        return Ok(Vec::new());
+    }
     let statement = transaction.prepare_cached(statements.claim).await?;
-    let lease = claim.lease.as_secs_f64();
-    let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
-    let rows = transaction.query(&statement, &[&limit, &claim.worker, &claim.token, &lease]).await?;
+    let rows = transaction.query(&statement, &[&limit, &worker, &token, &lease]).await?;
+    let keys: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    let statement = transaction.prepare_cached(TAKE).await?;
+    transaction.execute(&statement, &[&queue, &keys, &token, &worker, &lease]).await?;
     transaction.commit().await?;
-    rows.iter().map(|row| job(statements.queue, claim.token, row)).collect()
+    Ok(rows)
 }
 
-async fn claim_on(
-    connection: &Object,
-    statements: &Statements,
-    claim: Claim,
-) -> Result<Vec<Job>, tokio_postgres::Error> {
-    let lease = claim.lease.as_secs_f64();
-    let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
-    let rows = rows_on(connection, statements.claim, &[&limit, &claim.worker, &claim.token, &lease]).await?;
-    rows.iter().map(|row| job(statements.queue, claim.token, row)).collect()
-}
-
-fn job(queue: &'static str, token: Uuid, row: &tokio_postgres::Row) -> Result<Job, tokio_postgres::Error> {
+fn job(queue: &'static str, token: Uuid, row: &Row) -> Result<Job, tokio_postgres::Error> {
     let Json(payload) = row.try_get(6)?;
     Ok(Job {
         queue,

@@ -1,8 +1,12 @@
 //! Settling: outcomes become rows, many in one fenced statement.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use deadpool_postgres::Object;
 use tokio_postgres::types::Json;
+use tokio_postgres::{Client, Statement};
+use uuid::Uuid;
 
 use super::queues::Statements;
 use super::{Store, StoreError};
@@ -31,38 +35,68 @@ pub struct Settled {
     pub settled_as: String,
 }
 
+const RELEASE: &str = include_str!("../../sql/statements/release.sql");
+
 impl Store {
     /// Writes outcomes back. A settlement whose key is not in the answer met a locked row: try it again.
-    pub async fn settle(&self, statements: &Statements, batch: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        let keys: Vec<&str> = batch.iter().map(|s| s.job.key.as_str()).collect();
-        let generations: Vec<i32> = batch.iter().map(|s| s.job.generation).collect();
-        let tokens: Vec<uuid::Uuid> = batch.iter().map(|s| s.job.token).collect();
-        let verdicts: Vec<&str> = batch.iter().map(|s| s.outcome.verdict.as_str()).collect();
-        let delays: Vec<f64> = batch.iter().map(|s| s.delay.as_secs_f64()).collect();
-        let results: Vec<Option<Json<&serde_json::Value>>> =
-            batch.iter().map(|s| s.outcome.result.as_ref().map(Json)).collect();
-        let errors: Vec<Option<&str>> = batch.iter().map(|s| s.outcome.error.as_deref()).collect();
-        let durations: Vec<Option<f64>> = batch.iter().map(|s| s.duration.map(|d| d.as_secs_f64())).collect();
-        let uncertains: Vec<bool> = batch.iter().map(|s| s.outcome.uncertain).collect();
-        let attempts: Vec<i32> = batch.iter().map(|s| s.job.attempt).collect();
-        let rows = self
-            .rows(
-                statements.settle,
-                &[
-                    &keys,
-                    &generations,
-                    &tokens,
-                    &verdicts,
-                    &delays,
-                    &results,
-                    &errors,
-                    &durations,
-                    &uncertains,
-                    &attempts,
-                ],
-                || format!("settle {} rows of {}", batch.len(), statements.queue),
-            )
-            .await?;
-        Ok(rows.iter().map(|row| Settled { key: row.get(0), settled_as: row.get(1) }).collect())
+    ///
+    /// `bounded` gives back the slots that the claims took over all workers, in the same transaction.
+    pub async fn settle(
+        &self,
+        statements: &Statements,
+        batch: &[Settlement],
+        bounded: bool,
+    ) -> Result<Vec<Settled>, StoreError> {
+        let what = || format!("settle {} rows of {}", batch.len(), statements.queue);
+        let mut connection = self.connection(what).await?;
+        let settled = settle_on(&mut connection, statements, batch, bounded).await;
+        settled.map_err(|e| StoreError { what: what(), source: e.into() })
     }
+}
+
+async fn settle_on(
+    connection: &mut Object,
+    statements: &Statements,
+    batch: &[Settlement],
+    bounded: bool,
+) -> Result<Vec<Settled>, tokio_postgres::Error> {
+    if !bounded {
+        let statement = connection.prepare_cached(statements.settle).await?;
+        return write(&***connection, &statement, batch).await;
+    }
+    let transaction = connection.transaction().await?;
+    let statement = transaction.prepare_cached(statements.settle).await?;
+    let settled = write(transaction.client(), &statement, batch).await?;
+    let token_of: HashMap<&str, Uuid> = batch.iter().map(|s| (s.job.key.as_str(), s.job.token)).collect();
+    let keys: Vec<&str> = settled.iter().map(|s| s.key.as_str()).collect();
+    let tokens: Vec<Uuid> = keys.iter().filter_map(|key| token_of.get(key).copied()).collect();
+    let statement = transaction.prepare_cached(RELEASE).await?;
+    transaction.execute(&statement, &[&statements.queue, &keys, &tokens]).await?;
+    transaction.commit().await?;
+    Ok(settled)
+}
+
+async fn write(
+    client: &Client,
+    statement: &Statement,
+    batch: &[Settlement],
+) -> Result<Vec<Settled>, tokio_postgres::Error> {
+    let keys: Vec<&str> = batch.iter().map(|s| s.job.key.as_str()).collect();
+    let generations: Vec<i32> = batch.iter().map(|s| s.job.generation).collect();
+    let tokens: Vec<Uuid> = batch.iter().map(|s| s.job.token).collect();
+    let verdicts: Vec<&str> = batch.iter().map(|s| s.outcome.verdict.as_str()).collect();
+    let delays: Vec<f64> = batch.iter().map(|s| s.delay.as_secs_f64()).collect();
+    let results: Vec<Option<Json<&serde_json::Value>>> =
+        batch.iter().map(|s| s.outcome.result.as_ref().map(Json)).collect();
+    let errors: Vec<Option<&str>> = batch.iter().map(|s| s.outcome.error.as_deref()).collect();
+    let durations: Vec<Option<f64>> = batch.iter().map(|s| s.duration.map(|d| d.as_secs_f64())).collect();
+    let uncertains: Vec<bool> = batch.iter().map(|s| s.outcome.uncertain).collect();
+    let attempts: Vec<i32> = batch.iter().map(|s| s.job.attempt).collect();
+    let rows = client
+        .query(
+            statement,
+            &[&keys, &generations, &tokens, &verdicts, &delays, &results, &errors, &durations, &uncertains, &attempts],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| Settled { key: row.get(0), settled_as: row.get(1) }).collect())
 }

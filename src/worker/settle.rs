@@ -92,10 +92,11 @@ impl Settler {
             if batch.is_empty() {
                 continue;
             }
-            match self.worker.store.settle(self.lane.statements, &batch).await {
+            let bounded = self.lane.policy().is_bounded();
+            match self.worker.store.settle(self.lane.statements, &batch, bounded).await {
                 Ok(settled) => {
                     reconnect.reset();
-                    self.acknowledge(batch, &settled);
+                    self.acknowledge(batch, &settled, bounded);
                 }
                 Err(error) if error.is_about_data() && batch.len() > 1 => {
                     let half = batch.split_off(batch.len() / 2);
@@ -129,8 +130,7 @@ impl Settler {
         }
     }
 
-    fn acknowledge(&mut self, batch: Vec<Settlement>, settled: &[Settled]) {
-        let bounded = self.lane.policy().is_bounded();
+    fn acknowledge(&mut self, batch: Vec<Settlement>, settled: &[Settled], bounded: bool) {
         if settled.len() == batch.len() && !bounded && settled.iter().all(|s| s.settled_as == "done") {
             return;
         }

@@ -25,25 +25,7 @@ with due as materialized (
           )
       )
     order by c.next_retry_at, c.id
-    limit (
-        select case
-            when q.cluster_slots is null then $1::bigint
-            else least($1::bigint, greatest(0, q.cluster_slots - (
-                select count(*)
-                from public.codes as r
-                where r.status in ('creating', 'updating', 'deleting', 'renaming')
-                  and r.claimed_until > now()
-                  and r.claim_token <> $3::uuid
-                  and r.claimed_by not in (
-                      select w.id
-                      from rowcall.workers as w
-                      where w.heartbeat_at <= now() - interval '15 seconds'
-                  )
-            )))
-        end
-        from rowcall.queues as q
-        where q.queue = 'codes'
-    )
+    limit $1
     for no key update skip locked
 ),
 
