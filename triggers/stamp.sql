@@ -11,7 +11,12 @@ declare
 begin
     new.generation := coalesce(new.generation, 0) + 1;
     new.attempts := 0;
-    new.next_retry_at := now();
+    -- A time that the person gave in this very statement counts: ask now, do it then.
+    if tg_op = 'INSERT' then
+        new.next_retry_at := greatest(new.next_retry_at, now());
+    elsif new.next_retry_at is not distinct from old.next_retry_at then
+        new.next_retry_at := now();
+    end if;
     new.error_message := null;
     new.requested_at := now();
     new.requested_by := current_user;

@@ -2,10 +2,12 @@
 
 -- Puts the row of a renamed code: a copy of the old row, active, under the new code. Called by settle.sql for a rename
 -- that is done. A row of that code that was deleted or never came to be is put to use again; one that lives is left alone.
--- The list of columns is read from the catalog, so a table that its users widened is copied whole.
+-- The list of columns is read from the catalog, so a table that its users widened is copied whole. Whoever holds that row
+-- locked must not hold up a batch of outcomes: the statement fails soon, and is tried again without the others.
 create or replace function rowcall.put_renamed_code(old_key rowcall.codes_key, new_code text, metadata jsonb) returns text
 language plpgsql
 set search_path = pg_catalog
+set lock_timeout = '200ms'
 as $$
 declare
     kept text;

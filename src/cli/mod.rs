@@ -86,9 +86,16 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Libraries that are quiet whatever `RUST_LOG` says.
+const DISCREET: [&str; 5] = ["tokio_postgres=warn", "deadpool=warn", "reqwest=warn", "hyper_util=warn", "rustls=warn"];
+
 /// Logs go to standard error, so that standard output stays what was asked for.
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("rowcall=info,warn"));
+    // These log parameters and addresses, which hold rows and secrets; no RUST_LOG opens them.
+    let filter = DISCREET
+        .into_iter()
+        .fold(filter, |filter, directive| filter.add_directive(directive.parse().expect("a directive of ours parses")));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Human => log.with_target(false).init(),

@@ -177,15 +177,17 @@ fn passes(name: &str) -> bool {
 async fn steer(mut child: Child, line: tokio::net::UnixStream, limits: &Limits) -> End {
     let (reader, writer) = line.into_split();
     let mut report = pin!(read_report(BufReader::new(reader)));
+    // Kept to the end: where it is dropped, the socket ends and the guard with it.
+    let mut feeding = pin!(feed(writer));
     let end = tokio::select! {
         report = &mut report => report,
-        never = feed(writer) => match never {},
+        never = &mut feeding => match never {},
         () = sleep(limits.timeout) => End::TimedOut,
         () = limits.stop.cancelled() => End::Interrupted,
     };
     if matches!(end, End::TimedOut | End::Interrupted) {
         signal_group(&child, Signal::SIGTERM);
-        let _ = timeout(GRACE, report).await;
+        let _ = timeout(GRACE, select(report, feeding)).await;
     }
     // The guard has not been waited for yet, so its number still means this group and no other.
     signal_group(&child, Signal::SIGKILL);

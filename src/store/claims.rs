@@ -8,7 +8,7 @@ use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::queues::Statements;
-use super::{Store, StoreError, rows_on};
+use super::{Store, StoreError, forget_plans, rows_on};
 use crate::job::Job;
 
 /// What a claim asks for.
@@ -43,6 +43,9 @@ impl Store {
             let lease = claim.lease.as_secs_f64();
             rows_on(&connection, statements.claim, &[&limit, &claim.worker, &claim.token, &lease]).await
         };
+        if let Err(error) = &rows {
+            forget_plans(&connection, error);
+        }
         let jobs = rows.and_then(|rows| rows.iter().map(|row| job(statements.queue, claim.token, row)).collect());
         jobs.map_err(|e| StoreError { what: what(), source: e.into() })
     }

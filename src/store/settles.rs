@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::queues::Statements;
-use super::{Store, StoreError};
+use super::{Store, StoreError, forget_plans};
 use crate::job::Job;
 use crate::outcome::Outcome;
 
@@ -50,6 +50,9 @@ impl Store {
         let what = || format!("settle {} rows of {}", batch.len(), statements.queue);
         let mut connection = self.connection(what).await?;
         let settled = settle_on(&mut connection, statements, batch, bounded).await;
+        if let Err(error) = &settled {
+            forget_plans(&connection, error);
+        }
         settled.map_err(|e| StoreError { what: what(), source: e.into() })
     }
 }
@@ -62,7 +65,7 @@ async fn settle_on(
 ) -> Result<Vec<Settled>, tokio_postgres::Error> {
     if !bounded {
         let statement = connection.prepare_cached(statements.settle).await?;
-        return write(&***connection, &statement, batch).await;
+        return write(connection, &statement, batch).await;
     }
     let transaction = connection.transaction().await?;
     let statement = transaction.prepare_cached(statements.settle).await?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::time::{Instant, MissedTickBehavior};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use super::{Service, Worker, shutdown};
@@ -87,10 +87,12 @@ impl Pulse {
         Ok(dead)
     }
 
-    /// Forgets the name; nothing is claimed under it any more.
+    /// Forgets the name, under which nothing is claimed any more, and makes the other workers look.
     pub(super) async fn retire(&self) {
         if let Err(error) = self.store.retire(self.id()).await {
             warn!(error = error.chain(), "This worker could not sign off; it will count as dead in 15 s");
+        } else if let Err(error) = self.store.ring("*").await {
+            debug!(error = error.chain(), "The other workers were not told that slots came free; they will sweep");
         }
     }
 
@@ -141,7 +143,7 @@ pub(super) async fn run(worker: Arc<Worker>) {
                 }
                 known = dead;
             }
-            Err(error) if broken => tracing::debug!(error = error.chain(), "Still no heartbeat"),
+            Err(error) if broken => debug!(error = error.chain(), "Still no heartbeat"),
             Err(error) => {
                 broken = true;
                 warn!(

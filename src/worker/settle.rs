@@ -98,10 +98,18 @@ impl Settler {
                     reconnect.reset();
                     self.acknowledge(batch, &settled, bounded);
                 }
-                Err(error) if error.is_about_data() && batch.len() > 1 => {
+                Err(error) if (error.is_about_data() || error.is_contention()) && batch.len() > 1 => {
                     let half = batch.split_off(batch.len() / 2);
                     left.push(half);
                     left.push(batch);
+                }
+                Err(error) if error.is_contention() => {
+                    debug!(
+                        queue = self.lane.statements.queue,
+                        error = error.chain(),
+                        "A lock is in the way of this outcome; trying again"
+                    );
+                    self.locked.append(&mut batch);
                 }
                 Err(error) if error.is_about_data() => {
                     let text = error.chain();

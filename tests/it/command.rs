@@ -83,7 +83,7 @@ async fn the_program_cannot_speak_to_the_worker_for_the_guard() {
 /// Runs a test of this binary in a process of its own, where it may be told apart by its environment or killed.
 fn again(test: &str, name: &str, value: &str) -> std::process::Child {
     std::process::Command::new(std::env::current_exe().unwrap())
-        .args([&format!("command::{test}"), "--exact", "--ignored"])
+        .args([&format!("command::{test}"), "--exact"])
         .env(name, value)
         .spawn()
         .unwrap()
@@ -97,8 +97,8 @@ async fn the_environment_of_the_worker_stays_with_the_worker() {
 }
 
 #[tokio::test]
-#[ignore = "run by the_environment_of_the_worker_stays_with_the_worker, with DATABASE_URL set"]
 async fn inner_environment() {
+    // Does its work in the process that the test above starts; elsewhere there is nothing to see.
     if std::env::var_os("DATABASE_URL").is_none() {
         return;
     }
@@ -189,8 +189,8 @@ async fn a_worker_killed_with_9_takes_its_program_with_it() {
 }
 
 #[tokio::test]
-#[ignore = "run by a_worker_killed_with_9_takes_its_program_with_it"]
 async fn inner_worker() {
+    // Does its work in the processes that the tests around it start.
     let Some(pid_file) = std::env::var_os("ROWCALL_TEST_PID_FILE") else { return };
     stays(Path::new(&pid_file)).run(&ample()).await;
 }
@@ -221,4 +221,17 @@ async fn many_run_side_by_side() {
     for (n, end) in ran.await {
         assert_eq!(end, End::Exited(n));
     }
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_takes_its_program_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid_file = dir.path().join("pid");
+    let mut worker = again("inner_worker", "ROWCALL_TEST_PID_FILE", pid_file.to_str().unwrap());
+    let program = pid_in(&pid_file).await;
+    let id = Pid::from_raw(i32::try_from(worker.id()).unwrap());
+    kill(id, Signal::SIGSTOP).unwrap();
+    gone(program).await;
+    worker.kill().unwrap();
+    worker.wait().unwrap();
 }
