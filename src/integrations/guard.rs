@@ -96,7 +96,13 @@ fn watch(mut worker: UnixStream, argv: Vec<OsString>) -> io::Result<std::convert
     thread::spawn(move || {
         // The end of the socket, a broken one, and nothing for too long are all one: nobody is there who leads us.
         let mut fed = [0; 16];
-        while food.read(&mut fed).is_ok_and(|bytes| bytes > 0) {}
+        loop {
+            match food.read(&mut fed) {
+                Ok(bytes) if bytes > 0 => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => break,
+            }
+        }
         end_group();
     });
 
