@@ -96,7 +96,8 @@ fn start_log(format: LogFormat) {
     let filter = DISCREET
         .into_iter()
         .fold(filter, |filter, directive| filter.add_directive(directive.parse().expect("a directive of ours parses")));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match format {
         LogFormat::Human => log.with_target(false).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

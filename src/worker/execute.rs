@@ -163,10 +163,12 @@ fn exhausted(job: &Job) -> Outcome {
 fn log(job: &Job, outcome: &Outcome, duration: Option<Duration>) {
     let Job { queue, key, generation, attempt, operation, .. } = job;
     let verdict = outcome.verdict.as_str();
-    // The error's text is the row's; a log carries no more than the verdict.
+    let duration_ms = duration.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+    // The error's text is the row's; a log carries no more than the verdict and whose fault it is.
     if outcome.verdict == Verdict::Done {
-        debug!(queue, key, generation, attempt, operation, verdict, ?duration, "Attempt ended");
+        debug!(queue, key, generation, attempt, operation, verdict, duration_ms, "Attempt ended");
     } else {
-        info!(queue, key, generation, attempt, operation, verdict, fault = ?outcome.fault, ?duration, "Attempt ended");
+        let fault = outcome.fault.map(tracing::field::debug);
+        info!(queue, key, generation, attempt, operation, verdict, fault, duration_ms, "Attempt ended");
     }
 }
