@@ -4,11 +4,12 @@
 //! Promises: twice without harm, as a non-superuser, on an empty database or on one that has its users' tables. What was
 //! installed is recorded with a fingerprint, so that `doctor` can tell when somebody changed it by hand.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use refinery::{Migration, Runner};
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Row};
 
 use super::connect::Database;
 
@@ -25,8 +26,10 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 /// A user's long transaction must not be made to queue behind ours for longer than this.
 const LOCK_TIMEOUT: &str = "set local lock_timeout = '5s'";
 
-/// Functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 10] = [
+/// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
+static CURRENT: [(&str, &str); 12] = [
+    ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
+    ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/functions/operator.sql", include_str!("../../sql/functions/operator.sql")),
     ("sql/functions/codes.sql", include_str!("../../sql/functions/codes.sql")),
     ("sql/views/work.sql", include_str!("../../sql/views/work.sql")),
@@ -39,9 +42,10 @@ static CURRENT: [(&str, &str); 10] = [
     ("sql/statements/fingerprints.sql", RECORD),
 ];
 
-/// Records what stands now as what was installed.
+/// Records what stands now as what was installed. Definitions are printed with the names that the search path leaves out,
+/// so it is fixed first, here as in `doctor`.
 const RECORD: &str = concat!(
-    "delete from rowcall.installed;\ninsert into rowcall.installed (object, fingerprint)\n",
+    "set local search_path = pg_catalog;\ndelete from rowcall.installed;\ninsert into rowcall.installed (object, fingerprint)\n",
     include_str!("../../sql/statements/fingerprints.sql"),
     ";\n"
 );
@@ -136,8 +140,8 @@ pub async fn apply(database: &Database) -> Result<Vec<String>, MigrateError> {
         .execute("select pg_advisory_lock($1)", &[&LOCK])
         .await
         .map_err(statement("wait for another migrate to end"))?;
-    refuse_newer(&client).await?;
     let before = pending_on(&client).await?;
+    let drifted = if before.is_empty() { drift(&mut client).await.map_err(statement("compare"))? } else { vec![] };
     client
         .batch_execute("create schema if not exists rowcall")
         .await
@@ -148,14 +152,45 @@ pub async fn apply(database: &Database) -> Result<Vec<String>, MigrateError> {
     if before.current {
         done.push("functions, views, triggers and grants".to_owned());
     }
+    done.extend(drifted.iter().map(Drifted::put_back));
     Ok(done)
 }
 
 /// What is pending on a database, or that it is newer than this binary.
 pub async fn pending(database: &Database) -> Result<Pending, MigrateError> {
-    let client = connect(database).await?;
-    refuse_newer(&client).await?;
-    pending_on(&client).await
+    pending_on(&connect(database).await?).await
+}
+
+/// An object that is not as the last migrate left it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Drifted {
+    /// Its kind and name, such as `trigger _900_ring_insert on public.codes`.
+    pub name: String,
+    /// Whether it is gone; else it was changed.
+    pub is_missing: bool,
+}
+
+impl Drifted {
+    /// What a migrate makes of it, in words. An index that somebody changed may be meant so, and is left alone.
+    fn put_back(&self) -> String {
+        let stays = self.name.starts_with("index ") && !self.is_missing;
+        format!("{} {}", self.name, if stays { "as somebody changed it" } else { "as it was" })
+    }
+}
+
+/// Compares functions, views, triggers and indexes with what the last migrate installed.
+pub async fn drift(client: &mut Client) -> Result<Vec<Drifted>, tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute("set local search_path = pg_catalog").await?;
+    let pair = |row: &Row| -> (String, String) { (row.get("object"), row.get("fingerprint")) };
+    let installed = transaction.query(include_str!("../../sql/statements/installed.sql"), &[]).await?;
+    let standing = transaction.query(include_str!("../../sql/statements/fingerprints.sql"), &[]).await?;
+    let standing: HashMap<String, String> = standing.iter().map(pair).collect();
+    let differs = |(name, fingerprint): (String, String)| {
+        let found = standing.get(&name);
+        (found != Some(&fingerprint)).then(|| Drifted { is_missing: found.is_none(), name })
+    };
+    Ok(installed.iter().map(pair).filter_map(differs).collect())
 }
 
 /// Refuses a database that this binary does not fit.
@@ -262,7 +297,9 @@ async fn refuse_newer(client: &Client) -> Result<(), MigrateError> {
     }
 }
 
-async fn pending_on(client: &Client) -> Result<Pending, MigrateError> {
+/// What is pending over a connection, or that the database is newer than this binary.
+pub(super) async fn pending_on(client: &Client) -> Result<Pending, MigrateError> {
+    refuse_newer(client).await?;
     let Some(version) = version_on(client).await? else {
         let migrations = sorted(&runner()).iter().map(ToString::to_string).collect();
         return Ok(Pending { migrations, current: true });
