@@ -36,6 +36,7 @@ begin
       and a.attnum > 0
       and not a.attisdropped
       and a.attgenerated = ''
+      and a.attidentity = ''
       and a.attname <> all ('{
           id,code,status,metadata,created_at,updated_at,attempts,max_attempts,next_retry_at,error_message,generation,
           claim_token,claimed_by,claimed_until
