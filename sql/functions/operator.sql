@@ -29,6 +29,28 @@ begin
 end
 $$;
 
+-- What keeps a queue from being worked right now, in words; null when nothing does.
+create or replace function rowcall.held_up(wanted text) returns text
+language sql
+stable
+set search_path = pg_catalog
+as $$
+    select case
+        when q.paused then format('%s is paused: %s', q.queue, q.paused_reason)
+        when t.state = 'open' then format('%s is probed first: %s', t.target, t.reason)
+        when not exists (
+            select
+            from rowcall.workers as w
+            where q.queue = any (w.queues)
+              and not w.draining
+              and w.heartbeat_at > now() - interval '15 seconds'
+        ) then format('no live worker serves %s: start one with rowcall run', q.queue)
+    end
+    from rowcall.queues as q
+    join rowcall.targets as t on t.target = q.target
+    where q.queue = wanted
+$$;
+
 -- Tries a row again: a stopped one anew, a waiting one now. Each queue has its own retry_<queue>(key).
 create or replace function rowcall.retry(queue text, key text) returns text
 language plpgsql
@@ -38,7 +60,7 @@ declare
     answer text;
 begin
     execute format('select rowcall.%I($1)', 'retry_' || rowcall.known_queue(queue)) into answer using key;
-    return answer;
+    return concat_ws('; but ', answer, rowcall.held_up(queue));
 end
 $$;
 
@@ -61,6 +83,7 @@ language plpgsql
 set search_path = pg_catalog
 as $$
 begin
+    perform rowcall.known_queue(queue);
     if coalesce(trim(reason), '') = '' then
         raise exception 'say why % is paused', queue
             using errcode = 'invalid_parameter_value',
@@ -71,7 +94,7 @@ begin
         paused_reason = pause.reason,
         paused_by = rowcall.requester(),
         paused_at = now()
-    where q.queue = rowcall.known_queue(pause.queue);
+    where q.queue = pause.queue;
     return format('%s is paused: %s', queue, reason);
 end
 $$;
@@ -82,12 +105,13 @@ language plpgsql
 set search_path = pg_catalog
 as $$
 begin
+    perform rowcall.known_queue(queue);
     update rowcall.queues as q
     set paused = false,
         paused_reason = null,
         paused_by = null,
         paused_at = null
-    where q.queue = rowcall.known_queue(resume.queue);
+    where q.queue = resume.queue;
     update rowcall.targets as t
     set next_probe_at = now()
     where t.state = 'open'
