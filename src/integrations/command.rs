@@ -11,14 +11,14 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::future::{Either, join, select};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, access};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -122,6 +122,23 @@ pub fn own_binary() -> io::Result<PathBuf> {
     // Still this very binary after an upgrade has replaced the file, which a path by name would not be.
     let own = PathBuf::from("/proc/self/exe");
     if own.exists() { Ok(own) } else { std::env::current_exe() }
+}
+
+/// Whether a program could be started in a directory, told without starting it.
+pub fn can_start(program: &str, dir: Option<&Path>) -> Result<(), NotStarted> {
+    if dir.is_some_and(|dir| !dir.is_dir()) {
+        return Err(NotStarted::Dir);
+    }
+    // What is relative is relative to where the program runs, entries of PATH too.
+    let from = |path: &Path| dir.map_or_else(|| path.to_owned(), |dir| dir.join(path));
+    let is_executable = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
+    let found = if program.contains('/') {
+        is_executable(&from(Path::new(program)))
+    } else {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&folders).any(|folder| is_executable(&from(&folder).join(program)))
+    };
+    if found { Ok(()) } else { Err(NotStarted::Program(io::ErrorKind::NotFound)) }
 }
 
 impl Command {
@@ -228,6 +245,23 @@ fn signal_group(guard: &Child, signal: Signal) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_is_looked_for_where_it_would_run() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(can_start("sh", None), Ok(()));
+        assert_eq!(can_start("sh", Some(folder.path())), Ok(()));
+        assert_eq!(can_start("/bin/sh", Some(folder.path())), Ok(()));
+        let missing = Err(NotStarted::Program(io::ErrorKind::NotFound));
+        assert_eq!(can_start("no-such-program-anywhere", None), missing);
+        assert_eq!(can_start("./cli", Some(folder.path())), missing);
+        std::fs::write(folder.path().join("cli"), "#!/bin/sh\n").unwrap();
+        assert_eq!(can_start("./cli", Some(folder.path())), missing, "it is not executable");
+        std::fs::set_permissions(folder.path().join("cli"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+        assert_eq!(can_start("./cli", Some(folder.path())), Ok(()));
+        assert_eq!(can_start("sh", Some(Path::new("/does/not/exist"))), Err(NotStarted::Dir));
+    }
 
     #[test]
     fn only_harmless_variables_pass() {

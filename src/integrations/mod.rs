@@ -24,6 +24,11 @@ pub trait Integration: fmt::Debug + Send + Sync + 'static {
     /// What is missing in the settings, in words for the person who looks at a waiting row; `Ok` when nothing is.
     fn ready(&self) -> Result<(), String>;
 
+    /// What of the settings cannot work on this machine, as far as that can be told without calling anybody; for `doctor`.
+    fn examine(&self) -> Result<(), String> {
+        self.ready()
+    }
+
     /// Runs the job's operation once, verifying first where the job is `uncertain`.
     fn execute<'a>(&'a self, job: &'a Job, limits: &'a Limits) -> BoxFuture<'a, Outcome>;
 }

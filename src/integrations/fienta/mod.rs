@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 use self::answer::{Kind, Said, failure, interrupted};
 use self::listing::{Place, Standing};
 use self::request::Request;
-use super::command::{Command, OUTPUT_BYTES_MAX};
+use super::command::{Command, NotStarted, OUTPUT_BYTES_MAX, can_start};
 use super::redact::Redactor;
 use super::{Integration, Limits};
 use crate::failure::{Failure, Fault};
@@ -203,6 +203,19 @@ impl Fienta {
 impl Integration for Fienta {
     fn ready(&self) -> Result<(), String> {
         self.missing()
+    }
+
+    fn examine(&self) -> Result<(), String> {
+        self.missing()?;
+        let Some(program) = self.settings.argv.first() else { return Ok(()) };
+        can_start(program, self.settings.dir.as_deref()).map_err(|reason| match (&self.settings.dir, &reason) {
+            (Some(dir), NotStarted::Dir) => {
+                format!("FIENTA_CLI_DIR {} is not there; codes wait until it is.", dir.display())
+            }
+            _ => {
+                format!("The program {program} of FIENTA_CLI is not there, or not executable; codes wait until it is.")
+            }
+        })
     }
 
     fn execute<'a>(&'a self, job: &'a Job, limits: &'a Limits) -> BoxFuture<'a, Outcome> {
