@@ -105,6 +105,13 @@ pub fn database(environment: &impl Environment) -> Result<Database, ConfigError>
     Database::parse(&address).map_err(|source| ConfigError::Address { variable: "DATABASE_URL", source })
 }
 
+/// The database of `LISTEN_DATABASE_URL`, if that is set.
+pub fn listen(environment: &impl Environment) -> Result<Option<Database>, ConfigError> {
+    let parse = |address: String| Database::parse(&address);
+    let listen = environment.get("LISTEN_DATABASE_URL").map(parse).transpose();
+    listen.map_err(|source| ConfigError::Address { variable: "LISTEN_DATABASE_URL", source })
+}
+
 /// `ROWCALL_LOG_FORMAT`: human on a terminal, JSON elsewhere.
 pub fn log_format(environment: &impl Environment, terminal: bool) -> Result<LogFormat, ConfigError> {
     match environment.get("ROWCALL_LOG_FORMAT").as_deref() {
@@ -119,11 +126,7 @@ impl Config {
     /// Reads and checks every setting of a worker.
     pub fn read(environment: &impl Environment) -> Result<Self, ConfigError> {
         let database = database(environment)?;
-        let listen = match environment.get("LISTEN_DATABASE_URL") {
-            Some(address) => Database::parse(&address)
-                .map_err(|source| ConfigError::Address { variable: "LISTEN_DATABASE_URL", source })?,
-            None => database.clone(),
-        };
+        let listen = listen(environment)?.unwrap_or_else(|| database.clone());
         Ok(Self {
             database,
             listen,

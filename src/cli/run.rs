@@ -1,14 +1,12 @@
 //! `rowcall run`: the worker.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
+use super::services::services;
 use crate::config::{Config, ProcessEnvironment};
-use crate::integrations::Integration;
-use crate::integrations::fienta::Fienta;
-use crate::store::{migrate, queues};
+use crate::store::migrate;
 use crate::worker::shutdown::Shutdown;
-use crate::worker::{self, Service, Settings};
+use crate::worker::{self, Settings};
 
 pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let config = Config::read(&ProcessEnvironment)?;
@@ -25,16 +23,4 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     };
     worker::run(settings, services, shutdown).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The queues that this worker serves, each with what runs its operations.
-fn services(config: &Config) -> Vec<Service> {
-    let integration = |queue: &str| -> Arc<dyn Integration> {
-        match queue {
-            "codes" => Arc::new(Fienta::new(config.fienta.clone())),
-            other => unreachable!("config knows no queue {other}"),
-        }
-    };
-    let served = queues::ALL.into_iter().filter(|s| config.queues.contains(&s.queue));
-    served.map(|statements| Service { statements, integration: integration(statements.queue) }).collect()
 }

@@ -1,0 +1,21 @@
+//! Which integration runs which queue: the one place where the two meet.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::integrations::Integration;
+use crate::integrations::fienta::Fienta;
+use crate::store::queues;
+use crate::worker::Service;
+
+/// The queues that a worker of these settings serves, each with what runs its operations.
+pub(super) fn services(config: &Config) -> Vec<Service> {
+    let integration = |queue: &str| -> Arc<dyn Integration> {
+        match queue {
+            "codes" => Arc::new(Fienta::new(config.fienta.clone())),
+            other => unreachable!("config knows no queue {other}"),
+        }
+    };
+    let served = queues::ALL.into_iter().filter(|s| config.queues.contains(&s.queue));
+    served.map(|statements| Service { statements, integration: integration(statements.queue) }).collect()
+}
