@@ -2,8 +2,16 @@
 
 pub mod run;
 pub mod migrate;
+pub mod status;
+pub mod history;
+pub mod operate;
+pub mod doctor;
 pub mod sandbox;
 pub mod bench;
+pub mod completions;
+mod services;
+mod print;
+mod complain;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -16,10 +24,17 @@ use crate::config::{self, LogFormat, ProcessEnvironment};
 use crate::integrations::guard::guard;
 use crate::sandbox::fienta;
 use crate::sandbox::postgres::run_with_cluster;
+use crate::store::Store;
+use crate::store::connect::Session;
 
 /// The row is the job: change a row in your own Postgres table, and Rowcall makes the call and writes the answer back.
 #[derive(Debug, Parser)]
-#[command(name = "rowcall", version, max_term_width = 100)]
+#[command(
+    name = "rowcall",
+    version,
+    max_term_width = 100,
+    after_help = "DATABASE_URL says which database, such as postgres://user:password@localhost:5432/app.\nSomething wrong? rowcall doctor"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -31,12 +46,31 @@ enum Command {
     Run,
     /// Bring the database to this version's schema: tables, functions, triggers, grants
     Migrate(migrate::MigrateArgs),
+    /// Show the queues, the workers, and every row that is asked for and not done
+    Status(status::StatusArgs),
+    /// Show what became of every attempt, newest last
+    History(history::HistoryArgs),
+    /// Try a row again: a stopped one anew, a waiting one now
+    #[command(after_help = "Example:\n  rowcall retry codes 42")]
+    Retry(operate::RowArgs),
+    /// Take a request back that is not done
+    #[command(after_help = "Example:\n  rowcall cancel codes 42")]
+    Cancel(operate::RowArgs),
+    /// Stop claiming from a queue; what runs, ends, and the rows wait
+    Pause(operate::PauseArgs),
+    /// Go on with a paused queue, and probe its provider at once if its breaker is open
+    #[command(after_help = "Example:\n  rowcall resume codes")]
+    Resume(operate::QueueArgs),
+    /// Find what is wrong here, each problem with what mends it
+    Doctor(doctor::DoctorArgs),
     /// Measure the engine on a scratch database of its own
     #[command(subcommand)]
     Bench(bench::BenchCommand),
     /// Run what the demo and the tests use in place of the real world
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
+    /// Print what makes your shell complete rowcall's commands
+    Completions(completions::CompletionsArgs),
     /// Lead a program's process group, so that it ends with its worker
     #[command(hide = true)]
     Guard {
@@ -73,6 +107,14 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run => run::run().await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::History(args) => history::run(args).await,
+        Command::Retry(args) => operate::retry(args).await,
+        Command::Cancel(args) => operate::cancel(args).await,
+        Command::Pause(args) => operate::pause(args).await,
+        Command::Resume(args) => operate::resume(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
+        Command::Completions(args) => completions::run(&args),
         Command::Bench(command) => bench::run(command).await,
         Command::Sandbox(sandbox::SandboxCommand::Postgres(args)) => run_with_cluster(args).await,
         Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {
@@ -82,17 +124,23 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("rowcall: {error:#}");
+    eprint!("{}", complain::complaint(error));
     ExitCode::FAILURE
 }
 
+/// The database of `DATABASE_URL`, for a command that asks it a few things.
+fn store() -> anyhow::Result<Store> {
+    Ok(Store::new(config::database(&ProcessEnvironment)?.pool(1, Session::Operator)))
+}
+
 /// Libraries that are quiet whatever `RUST_LOG` says.
-const DISCREET: [&str; 5] = ["tokio_postgres=warn", "deadpool=warn", "reqwest=warn", "hyper_util=warn", "rustls=warn"];
+const DISCREET: [&str; 5] = ["tokio_postgres=warn", "deadpool=error", "reqwest=warn", "hyper_util=warn", "rustls=warn"];
 
 /// Logs go to standard error, so that standard output stays what was asked for.
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("rowcall=info,warn"));
-    // These log parameters and addresses, which hold rows and secrets; no RUST_LOG opens them.
+    // These log parameters and addresses, which hold rows and secrets; no RUST_LOG opens them. What the pool says of a
+    // lost connection, its caller says better, and it would be written across `status --watch`.
     let filter = DISCREET
         .into_iter()
         .fold(filter, |filter, directive| filter.add_directive(directive.parse().expect("a directive of ours parses")));

@@ -94,6 +94,24 @@ impl Database {
         self.config.get_dbname().or(self.config.get_user()).unwrap_or("postgres")
     }
 
+    /// Where it is, for messages: hosts and ports, no password.
+    pub fn place(&self) -> String {
+        let ports = self.config.get_ports();
+        let hosts = self.config.get_hosts().iter().enumerate().map(|(nth, host)| {
+            let host = match host {
+                tokio_postgres::config::Host::Tcp(name) => name.clone(),
+                tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
+            };
+            format!("{host}:{}", ports.get(nth).or(ports.first()).unwrap_or(&5432))
+        });
+        hosts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether one of its hosts is reached by this port.
+    pub fn has_port(&self, port: u16) -> bool {
+        self.config.get_ports().contains(&port)
+    }
+
     /// The same server, another database.
     #[must_use]
     pub fn with_name(&self, name: &str) -> Self {

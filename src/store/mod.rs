@@ -14,6 +14,7 @@ pub mod settles;
 pub mod targets;
 pub mod workers;
 pub mod operator;
+pub mod doctor;
 
 use std::fmt::Write as _;
 

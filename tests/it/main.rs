@@ -5,4 +5,7 @@
 mod private_cluster;
 mod command;
 mod fienta;
+mod operator;
+mod doctor;
+mod scratch;
 mod process;

@@ -1,0 +1,97 @@
+-- Doctor: row level security of the tables of queues $1, and whether this connection's role may do what a worker does.
+-- Objects are found by name in the catalog: to_regclass fails for a role that may not use the schema.
+with queue_table as (
+    select c.oid::regclass as relation
+    from pg_class as c
+    where c.relnamespace = 'public'::regnamespace
+      and c.relname = any ($1::text[])
+),
+
+wanted (relation, privileges) as (
+    select c.oid::regclass, o.privileges
+    from (values
+        ('schema_migrations', '{select}'::text[]),
+        ('installed', '{select}'),
+        ('queues', '{select,update}'),
+        ('workers', '{select,insert,update,delete}'),
+        ('targets', '{select,update}'),
+        ('slots', '{select,insert,delete}'),
+        ('attempts', '{select,insert,delete}'),
+        ('work', '{select}'),
+        ('queue_health', '{select}'),
+        ('history', '{select}')
+    ) as o (name, privileges)
+    join pg_class as c on c.relname = o.name
+    join pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'rowcall'
+    union all
+    select q.relation, '{select,insert,update}'
+    from queue_table as q
+),
+
+lacking as (
+    select w.relation, string_agg(p.privilege, ', ' order by p.privilege) as privileges
+    from wanted as w
+    cross join unnest(w.privileges) as p (privilege)
+    where not has_table_privilege(w.relation, p.privilege)
+    group by w.relation
+),
+
+lacking_function as (
+    select p.oid::regprocedure as signature
+    from pg_proc as p
+    join pg_namespace as n on n.oid = p.pronamespace and n.nspname = 'rowcall'
+    where p.prorettype <> 'trigger'::regtype
+      and not has_function_privilege(p.oid, 'execute')
+)
+
+select
+    'row security' as subject,
+    'problem' as state,
+    format('it is off for %s: whoever may read the table reads every row', q.relation) as found,
+    format('alter table %s enable row level security;', q.relation) as mend
+from queue_table as q
+join pg_class as c on c.oid = q.relation
+where not c.relrowsecurity
+union all
+select
+    'row security',
+    'problem',
+    format('it hides rows of %s from the role %s, so they are never claimed', q.relation, current_user),
+    format(
+        'create policy rowcall_worker on %s to %I using (true) with check (true);', q.relation, current_user
+    )
+from queue_table as q
+where row_security_active(q.relation)
+  and not exists (
+      select
+      from pg_policy as p
+      where p.polrelid = q.relation
+        and p.polpermissive
+        and p.polcmd = '*'
+        and pg_get_expr(p.polqual, p.polrelid) = 'true'
+        and (p.polroles = '{0}' or current_user::regrole::oid = any (p.polroles))
+  )
+union all
+select
+    'privileges',
+    'problem',
+    format('the role %s may not use the schema rowcall', current_user),
+    format('grant usage on schema rowcall to %I;', current_user)
+from pg_namespace as n
+where n.nspname = 'rowcall'
+  and not has_schema_privilege(n.oid, 'usage')
+union all
+select
+    'privileges',
+    'problem',
+    format('the role %s lacks %s on %s', current_user, l.privileges, l.relation),
+    format('grant %s on %s to %I;', l.privileges, l.relation, current_user)
+from lacking as l
+union all
+select
+    'privileges',
+    'problem',
+    format('the role %s may not execute %s', current_user, f.signature),
+    format('grant execute on function %s to %I;', f.signature, current_user)
+from lacking_function as f
+order by 1, 3

@@ -1,0 +1,77 @@
+-- Doctor: the settings of queues $1, their breakers, and the rows that only a person can set going.
+select
+    'queue ' || k.name as subject,
+    'problem' as state,
+    'rowcall.queues or rowcall.targets has no row for it, so no worker starts' as found,
+    'rowcall migrate' as mend
+from unnest($1::text[]) as k (name)
+where not exists (
+    select
+    from rowcall.queues as q
+    join rowcall.targets as t on t.target = q.target
+    where q.queue = k.name
+)
+union all
+select
+    'queue ' || q.queue,
+    'problem',
+    format(
+        'paused since %s by %s: %s',
+        coalesce(to_char(q.paused_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"'), 'unknown'),
+        coalesce(q.paused_by, 'unknown'),
+        coalesce(q.paused_reason, 'no reason given')
+    ),
+    format('select rowcall.resume(%L);', q.queue)
+from rowcall.queues as q
+where q.paused
+  and q.queue = any ($1::text[])
+union all
+select
+    'queue ' || q.queue,
+    'problem',
+    format(
+        'the breaker of %s is open since %s: %s',
+        t.target,
+        to_char(t.since at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"'),
+        t.reason
+    ),
+    format(
+        'mend what it says; rowcall probes by itself %s, or at once with: select rowcall.resume(%L);',
+        case
+            when t.next_probe_at <= now() then 'when a worker looks'
+            else format('in %s s', ceil(extract(epoch from t.next_probe_at - now())))
+        end,
+        q.queue
+    )
+from rowcall.queues as q
+join rowcall.targets as t on t.target = q.target
+where t.state = 'open'
+  and q.queue = any ($1::text[])
+union all
+select
+    'queue ' || q.queue,
+    'note',
+    format(
+        'its lease of %s s is shorter than three timeouts of %s s and 30 s; workers hold claims that long all the same',
+        round(extract(epoch from q.lease)),
+        round(extract(epoch from q.timeout))
+    ),
+    format(
+        'update rowcall.queues set lease = %L where queue = %L;', (q.timeout * 3 + interval '30 seconds')::text, q.queue
+    )
+from rowcall.queues as q
+where q.lease < q.timeout * 3 + interval '30 seconds'
+  and q.queue = any ($1::text[])
+union all
+(
+    select
+        'queue ' || w.queue,
+        'problem',
+        format('the row %s (%s) is parked, nobody knows whether it took effect: %s', w.key, w.label, w.reason),
+        format('select rowcall.retry(%L, %L);', w.queue, w.key)
+    from rowcall.work as w
+    where w.state = 'unknown'
+      and w.queue = any ($1::text[])
+    order by w.requested_at
+    limit 5
+)
