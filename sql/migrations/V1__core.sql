@@ -104,9 +104,6 @@ create table if not exists rowcall.attempts (
     )
 );
 
-create index if not exists attempts_key_idx on rowcall.attempts (key, queue);
-create index if not exists attempts_settled_at_idx on rowcall.attempts using brin (settled_at) with (autosummarize = on);
-
 -- What the last migrate installed of functions, views and triggers, so that drift can be told.
 create table if not exists rowcall.installed (
     object text primary key,
