@@ -1,5 +1,5 @@
-//! Migrations: forward-only history from `sql/migrations/`, then the current truth of functions, views, triggers and
-//! grants, re-applied by every migrate.
+//! Migrations: forward-only history from `sql/migrations/`, then the current truth of indexes, policies, functions, views,
+//! triggers and grants, re-applied by every migrate.
 //!
 //! Promises: twice without harm, as a non-superuser, on an empty database or on one that has its users' tables. What was
 //! installed is recorded with a fingerprint, so that `doctor` can tell when somebody changed it by hand.

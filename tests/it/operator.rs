@@ -257,3 +257,17 @@ fn completions_offer_what_a_person_runs_and_nothing_else() {
         assert!(script.contains("doctor") && script.contains("resume") && !script.contains("guard"), "{shell}");
     }
 }
+
+#[tokio::test]
+async fn the_copy_of_a_renamed_code_gets_identities_of_its_own() {
+    let scratch = one_of_each().await;
+    scratch
+        .sql(
+            "alter table public.codes add column serial bigint generated always as identity, add column note text;
+             update public.codes set note = 'kept' where code = 'DONE';
+             select rowcall.put_renamed_code(id, 'DONE2', metadata) from public.codes where code = 'DONE'",
+        )
+        .await;
+    let copy = "select status || ' ' || note || ' ' || serial from public.codes where code = 'DONE2'";
+    assert_eq!(scratch.text(copy).await, "active kept 7");
+}
