@@ -65,7 +65,7 @@ where code = 'DOOMED-5';",
                 ("previous_status", Is("active")),
                 ("deleted_in_fienta_at", Gone),
             ],
-            error: Some("Something went wrong"),
+            error: Some("that was the last of 4 attempts"),
             history: &["retry", "retry", "retry", "failed"],
             ..ACTIVE
         }

@@ -115,7 +115,10 @@ async fn prepare(place: &Place, cluster: &Cluster) -> anyhow::Result<(Database, 
         server.batch_execute(&drop).await.context("drop the database of the last time")?;
     }
     cluster.create_database_if_missing(name).await?;
-    migrate::apply(&database).await?;
+    migrate::apply(&database).await.with_context(|| {
+        let folder = place.postgres();
+        format!("bring the demo's database to this version; to begin anew, remove {} and", folder.display())
+    })?;
     let client = database.client().await.context("connect to the demo's database")?;
     let empty = client.query_one("select not exists (select from public.codes)", &[]).await;
     let is_new: bool = empty.context("look for codes")?.get(0);
