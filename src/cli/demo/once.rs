@@ -52,6 +52,7 @@ async fn play(world: &World) -> anyhow::Result<usize> {
     let mut slow = Vec::new();
     say(format!("\n{}", bold("Asked for now, looked at when they have ended: their retries take a while")))?;
     for case in &SLOW {
+        say(dim(&format!("   -- {}", case.title)))?;
         show_asking(case)?;
         slow.push(case.ask(world, &client).await?);
     }
