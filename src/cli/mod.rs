@@ -1,6 +1,7 @@
 //! What a person runs: one file a subcommand.
 
 pub mod run;
+pub mod demo;
 pub mod migrate;
 pub mod status;
 pub mod history;
@@ -44,6 +45,8 @@ pub struct Cli {
 enum Command {
     /// Run the worker beside the database of `DATABASE_URL`
     Run,
+    /// Try everything on this machine: a private Postgres, a fake Fienta and the worker, with nothing to configure
+    Demo(demo::DemoArgs),
     /// Bring the database to this version's schema: tables, functions, triggers, grants
     Migrate(migrate::MigrateArgs),
     /// Show the queues, the workers, and every row that is asked for and not done
@@ -88,11 +91,15 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Sandbox(sandbox::SandboxCommand::Fienta(args)) => return fienta::run(args),
         other => other,
     };
+    // The demo logs into a file of its own.
+    let is_demo = matches!(command, Command::Demo(_));
     let log_format = match config::log_format(&ProcessEnvironment, std::io::stderr().is_terminal()) {
         Ok(format) => format,
         Err(error) => return fail(&error.into()),
     };
-    start_log(log_format);
+    if !is_demo {
+        start_log(log_format);
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
@@ -106,6 +113,7 @@ pub fn main(cli: Cli) -> ExitCode {
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run => run::run().await,
+        Command::Demo(args) => demo::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::History(args) => history::run(args).await,

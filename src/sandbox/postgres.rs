@@ -19,6 +19,7 @@ pub use account::{AccountError, default_data};
 pub use cluster::{Cluster, ClusterError, Options};
 pub use find::{Binaries, FindError, find_binaries, find_in};
 pub use folder::FolderError;
+pub(crate) use folder::make_folders;
 pub use initdb::InitdbError;
 pub use run::{PostgresArgs, run_with_cluster};
 pub use server::ServerError;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what helps a test is a test, which the lint does not see")]
 
 mod private_cluster;
+mod demo;
 mod command;
 mod fienta;
 mod operator;

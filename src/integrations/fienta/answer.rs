@@ -18,6 +18,9 @@ const QUOTE_CHARS_MAX: usize = 200;
 /// How long what goes on the row may be, in characters.
 pub(super) const MESSAGE_CHARS_MAX: usize = 500;
 
+/// What rowcall does about a failure that the next attempt may not meet.
+pub(super) const AGAIN: &str = "it is tried again by itself.";
+
 /// The longest rest that Fienta may ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
@@ -158,13 +161,8 @@ impl Refusal {
                 Fault::Item,
                 format!("The Fienta CLI refused the request{quote}. Correct the row and set the status again."),
             ),
-            Kind::Temporary => failure(
-                Fault::Transient,
-                format!("Fienta could not do it just now{quote}; it is tried again by itself."),
-            ),
-            Kind::Other => {
-                failure(Fault::Transient, format!("The Fienta CLI failed{quote}; it is tried again by itself."))
-            }
+            Kind::Temporary => failure(Fault::Transient, format!("Fienta could not do it just now{quote}; {AGAIN}")),
+            Kind::Other => failure(Fault::Transient, format!("The Fienta CLI failed{quote}; {AGAIN}")),
         }
     }
 }
@@ -172,6 +170,15 @@ impl Refusal {
 /// A failure whose message fits on the row.
 pub(super) fn failure(fault: Fault, message: impl AsRef<str>) -> Failure {
     Failure::new(fault, cut(message.as_ref(), MESSAGE_CHARS_MAX))
+}
+
+/// The failure as the attempt of this number may tell it: the last one must not promise another.
+pub(super) fn last_words(mut failure: Failure, attempt: i32, max_attempts: i32) -> Failure {
+    if failure.fault == Fault::Transient && attempt >= max_attempts {
+        let last = format!("that was the last of {max_attempts} attempts. Set the status again to ask anew.");
+        failure.message = failure.message.replace(AGAIN, &last);
+    }
+    failure
 }
 
 /// The worker must stop.
@@ -259,6 +266,14 @@ mod tests {
         assert!(matches!(said(End::TimedOut, "{\"ok\":true}", ""), Said::CutOff(_)));
         assert!(matches!(said(End::Signalled(9), "{\"ok\":true}", ""), Said::CutOff(_)));
         assert!(matches!(said(End::Exited(1), &error("timeout"), ""), Said::CutOff(_)));
+    }
+
+    #[test]
+    fn the_last_attempt_promises_no_other() {
+        let told = |fault, attempt| last_words(failure(fault, format!("No; {AGAIN}")), attempt, 4).message;
+        assert_eq!(told(Fault::Transient, 3), "No; it is tried again by itself.");
+        assert_eq!(told(Fault::Transient, 4), "No; that was the last of 4 attempts. Set the status again to ask anew.");
+        assert_eq!(told(Fault::Throttled, 4), "No; it is tried again by itself.", "it spends no attempt");
     }
 
     #[test]

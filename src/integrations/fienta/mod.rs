@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-use self::answer::{Kind, Said, failure, interrupted};
+use self::answer::{AGAIN, Kind, Said, failure, interrupted, last_words};
 use self::listing::{Place, Standing};
 use self::request::Request;
 use super::command::{Command, NotStarted, OUTPUT_BYTES_MAX, can_start};
@@ -160,9 +160,7 @@ impl Fienta {
                     "`list` of the Fienta CLI {why}. Codes wait until the CLI works, see FIENTA_CLI and FIENTA_CLI_DIR."
                 ),
             )),
-            Said::CutOff(why) => {
-                Err(failed(Fault::Transient, format!("`list` of the Fienta CLI {why}. It is asked again by itself.")))
-            }
+            Said::CutOff(why) => Err(failed(Fault::Transient, format!("`list` of the Fienta CLI {why}; {AGAIN}"))),
             Said::NotRun(failure) => Err(failure.uncertain()),
             Said::No(refusal) => {
                 let failure = refusal.failure();
@@ -219,7 +217,10 @@ impl Integration for Fienta {
     }
 
     fn execute<'a>(&'a self, job: &'a Job, limits: &'a Limits) -> BoxFuture<'a, Outcome> {
-        Box::pin(async move { self.perform(job, limits).await.unwrap_or_else(Outcome::from) })
+        Box::pin(async move {
+            let failed = |failure| last_words(failure, job.attempt, job.max_attempts).into();
+            self.perform(job, limits).await.unwrap_or_else(failed)
+        })
     }
 }
 
@@ -231,21 +232,22 @@ fn decide(request: &Request, doubt: Doubt, standing: Standing) -> Result<Outcome
         (Standing::Differs(key), _) => Err(exists_differently(request, key)),
         (Standing::Unshown, Doubt::Unproven(why)) => Err(failure(
             Fault::Transient,
-            format!("The Fienta CLI {why}, and `list` does not show whether the {verb} took effect; it is repeated by itself."),
+            format!("The Fienta CLI {why}, and `list` does not show whether the {verb} took effect; {AGAIN}"),
         )
         .uncertain()),
-        (_, Doubt::Unproven(why)) => Err(failure(
-            Fault::Transient,
-            format!("The Fienta CLI {why}. The {verb} is not in effect; it is tried again by itself."),
-        )),
+        (_, Doubt::Unproven(why)) => {
+            Err(failure(Fault::Transient, format!("The Fienta CLI {why}. The {verb} is not in effect; {AGAIN}")))
+        }
         (_, Doubt::Exists) => Err(match request {
             Request::Rename { new_code, .. } => failure(
                 Fault::Item,
-                format!("{new_code} exists in Fienta already; nothing was changed. Choose another metadata.new_code and set the status again."),
+                format!(
+                    "{new_code} exists in Fienta already; nothing was changed. Choose another metadata.new_code and set the status again."
+                ),
             ),
             _ => failure(
                 Fault::Transient,
-                format!("Fienta says that {} exists, and does not list it; it is tried again by itself.", request.code()),
+                format!("Fienta says that {} exists, and does not list it; {AGAIN}", request.code()),
             ),
         }),
         (_, Doubt::NotFound) => Err(match request {

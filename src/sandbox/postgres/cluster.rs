@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 use url::Url;
@@ -17,8 +19,12 @@ use super::account::AccountError;
 use super::find::FindError;
 use super::folder::FolderError;
 use super::initdb::{InitdbError, ROLE};
+use super::postmaster::Postmaster;
 use super::server::{Server, ServerError};
 use super::start::start;
+
+/// How long a server that somebody else started may take to end: it writes a checkpoint.
+const END_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -165,6 +171,25 @@ impl Cluster {
             Some(server) => Ok(server.stop().await?),
             None => Ok(()),
         }
+    }
+
+    /// Ends the server, whoever started it, and waits until it has ended.
+    pub async fn end(self) -> Result<(), ClusterError> {
+        if self.owned() {
+            return self.stop().await;
+        }
+        let is_running = || Postmaster::on(&self.data.join("pgdata")).is_some_and(|found| found.pid == self.pid);
+        // It fails only for a server that has just ended.
+        let _ = kill(self.pid, Signal::SIGINT);
+        let deadline = Instant::now() + END_PATIENCE;
+        while is_running() {
+            if Instant::now() > deadline {
+                return Err(ServerError::Immortal(self.pid).into());
+            }
+            // It is not our child, so nothing tells when it is gone.
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     /// Lets the server outlive us.

@@ -166,7 +166,7 @@ impl Folder {
 
 /// Makes a folder and the missing ones above it. Root's can be entered by everybody, whatever the umask, because Postgres
 /// runs as somebody else; `pgdata` itself is closed.
-fn make_folders(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_folders(folder: &Path) -> io::Result<()> {
     let mode = if Uid::effective().is_root() { 0o755 } else { 0o700 };
     let missing: Vec<&Path> = folder.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
     for folder in missing.into_iter().rev() {

@@ -1,0 +1,134 @@
+//! The fake Fienta of a demo: a folder that plays the site, and the program that plays the CLI.
+//!
+//! What it logs by itself, apart from rowcall and its database, says what really happened.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use tokio::process::Command;
+
+use crate::integrations::command::own_binary;
+use crate::integrations::fienta;
+
+/// How long an operation takes at least; a browser would take some seconds.
+const DELAY_MS: &str = "400";
+
+/// The fake Fienta.
+#[derive(Debug)]
+pub(super) struct Fake {
+    state: PathBuf,
+}
+
+/// A change that took effect.
+#[derive(Debug, Deserialize)]
+pub(super) struct Effect {
+    pub(super) verb: String,
+    pub(super) code: String,
+}
+
+/// A code as Fienta has it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Discount {
+    pub(super) code: String,
+    #[serde(flatten)]
+    terms: Map<String, Value>,
+}
+
+/// A run of the CLI began or ended.
+#[derive(Debug, Deserialize)]
+pub(super) struct Run {
+    pub(super) at: Timestamp,
+    pub(super) event: String,
+}
+
+impl Fake {
+    pub(super) fn new(state: PathBuf) -> Self {
+        Self { state }
+    }
+
+    /// The settings with which a worker drives it.
+    pub(super) fn settings(&self) -> anyhow::Result<fienta::Settings> {
+        let own = own_binary().context("find the rowcall binary")?;
+        let (program, state) = (own.to_string_lossy(), self.state.to_string_lossy());
+        let argv = [&*program, "sandbox", "fienta", "--state", &*state, "--delay-ms", DELAY_MS];
+        Ok(fienta::Settings {
+            argv: argv.map(str::to_owned).to_vec(),
+            dir: None,
+            email: Some("demo@example.com".to_owned()),
+            password: Some(SecretString::from("demo")),
+            event_id: Some("118714".to_owned()),
+            guard: own.clone(),
+        })
+    }
+
+    /// The line that makes coming runs misbehave, as a person would type it.
+    pub(super) fn fault_line(&self, words: &str) -> String {
+        let program = std::env::current_exe().unwrap_or_else(|_| "rowcall".into());
+        let quoted = |path: &Path| shell_words::quote(&path.to_string_lossy()).into_owned();
+        format!("{} sandbox fienta --state {} fault {words}", quoted(&program), quoted(&self.state))
+    }
+
+    /// Makes coming runs misbehave.
+    pub(super) async fn fault(&self, words: &str) -> anyhow::Result<()> {
+        let own = own_binary().context("find the rowcall binary")?;
+        let state = [OsString::from("--state"), self.state.clone().into()];
+        let mut command = Command::new(own);
+        command.args(["sandbox", "fienta"]).args(state).arg("fault").args(words.split_whitespace());
+        let status = command.status().await.context("run the fake Fienta")?;
+        ensure!(status.success(), "the fake Fienta refused the fault {words}");
+        Ok(())
+    }
+
+    /// Every change that took effect, oldest first.
+    pub(super) fn effects(&self) -> anyhow::Result<Vec<Effect>> {
+        self.lines("effects.jsonl")
+    }
+
+    /// Every begin and end of a run, oldest first.
+    pub(super) fn runs(&self) -> anyhow::Result<Vec<Run>> {
+        self.lines("runs.jsonl")
+    }
+
+    /// Every code that is there.
+    pub(super) fn codes(&self) -> anyhow::Result<Vec<Discount>> {
+        let folder = self.state.join("codes");
+        let files = fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
+        files
+            .map(|file| {
+                let path = file.with_context(|| format!("read {}", folder.display()))?.path();
+                let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+                serde_json::from_slice(&bytes).with_context(|| format!("read {}", path.display()))
+            })
+            .collect()
+    }
+
+    fn lines<T: DeserializeOwned>(&self, log: &str) -> anyhow::Result<Vec<T>> {
+        let path = self.state.join(log);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            text => text.with_context(|| format!("read {}", path.display()))?,
+        };
+        text.lines()
+            .map(|line| serde_json::from_str(line).with_context(|| format!("read {}: {line}", path.display())))
+            .collect()
+    }
+}
+
+impl Discount {
+    /// A term, by its key in a row's metadata.
+    pub(super) fn term(&self, key: &str) -> Option<String> {
+        self.terms.get(key).filter(|value| !value.is_null()).map(plain)
+    }
+}
+
+/// A JSON value as a person would write it.
+pub(super) fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

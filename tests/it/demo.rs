@@ -1,0 +1,135 @@
+//! The demo, as a new user meets it: a real process, and what it prints typed back.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+
+use crate::process::{ROWCALL, eventually};
+
+/// A folder that the unprivileged user of a root process can enter.
+fn open_folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn demo(data: &Path) -> Command {
+    let mut command = Command::new(ROWCALL);
+    command.args(["demo", "--data"]).arg(data).stdin(Stdio::null());
+    command
+}
+
+/// A demo that runs, with what it has printed so far. It ends with the test however that ends.
+struct Demo {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Demo {
+    fn start(data: &Path) -> Self {
+        let mut child = demo(data).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (said, out) = (Arc::clone(&lines), BufReader::new(child.stdout.take().unwrap()));
+        thread::spawn(move || out.lines().map_while(Result::ok).for_each(|line| said.lock().unwrap().push(line)));
+        Self { child, lines }
+    }
+
+    /// The first line that says so, without its indentation.
+    async fn line(&self, is_it: impl Fn(&str) -> bool) -> String {
+        let look =
+            || self.lines.lock().unwrap().iter().map(|line| line.trim()).find(|line| is_it(line)).map(str::to_owned);
+        eventually("a line of the demo", look).await
+    }
+
+    /// A connection by the `psql` line.
+    async fn psql(&self) -> Client {
+        let line = self.line(|line| line.contains("psql 'postgres://")).await;
+        let url = line.split('\'').nth(1).unwrap().to_owned();
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    fn interrupt(mut self) -> ExitStatus {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGINT).unwrap();
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            // Not by SIGKILL: it has a Postgres to end.
+            let _ = kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGTERM);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+#[test]
+fn the_scenario_ends_as_it_must_and_can_be_played_beside_a_demo() {
+    let folder = open_folder();
+    let _demo = Demo::start(folder.path());
+    let output = demo(folder.path()).arg("--once").output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    assert!(out.contains("PASS  13 of 13 as they must be"), "{out}");
+    assert!(!out.contains("FAIL"), "{out}");
+    assert!(!folder.path().join("once/postgres/pgdata/postmaster.pid").exists(), "its Postgres has ended");
+}
+
+#[tokio::test]
+async fn what_the_demo_prints_works_when_it_is_typed() {
+    let folder = open_folder();
+    let first = Demo::start(folder.path());
+    let update = first.line(|line| line.starts_with("update codes") && line.contains("'MY-CODE'")).await;
+    let client = first.psql().await;
+    client.batch_execute(&update).await.unwrap();
+    first.line(|line| line.contains("MY-CODE") && line.contains("deleting → deleted")).await;
+    let deleted = "select metadata ? 'deleted_in_fienta_at' from codes where code = 'MY-CODE' and status = 'deleted'";
+    assert!(client.query_one(deleted, &[]).await.unwrap().get::<_, bool>(0));
+
+    let second = demo(folder.path()).output().unwrap();
+    assert!(!second.status.success(), "two demos in one folder");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("a demo runs in"), "{second:?}");
+
+    let lines = Arc::clone(&first.lines);
+    assert!(first.interrupt().success());
+    eventually("the last word", || {
+        lines.lock().unwrap().iter().any(|line| line.contains("data was kept")).then_some(())
+    })
+    .await;
+    assert!(!folder.path().join("postgres/pgdata/postmaster.pid").exists(), "its Postgres has ended");
+
+    let again = Demo::start(folder.path());
+    let update = again.line(|line| line.starts_with("update codes") && line.contains("'SUMMER-20'")).await;
+    let client = again.psql().await;
+    assert!(client.query_one(deleted, &[]).await.unwrap().get::<_, bool>(0), "the data is still there");
+    client.batch_execute(&update).await.unwrap();
+    again.line(|line| line.contains("SUMMER-20") && line.contains("deleting → deleted")).await;
+    assert!(again.interrupt().success());
+}
+
+#[tokio::test]
+async fn a_demo_takes_over_the_postgres_of_a_killed_one_and_ends_it() {
+    let folder = open_folder();
+    let mut killed = Demo::start(folder.path());
+    killed.psql().await;
+    killed.child.kill().unwrap();
+    killed.child.wait().unwrap();
+    assert!(folder.path().join("postgres/pgdata/postmaster.pid").exists());
+
+    let next = Demo::start(folder.path());
+    next.psql().await;
+    assert!(next.interrupt().success());
+    assert!(!folder.path().join("postgres/pgdata/postmaster.pid").exists(), "its Postgres has ended");
+}
