@@ -158,4 +158,6 @@ fn start_log(format: LogFormat) {
         LogFormat::Human => log.with_target(false).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+    // A directive for one of their modules would win over those above; this cannot be won over.
+    log::set_max_level(log::LevelFilter::Warn);
 }
