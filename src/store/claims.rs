@@ -55,7 +55,7 @@ async fn claim_bounded(
     let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
     let rows = transaction.query(&statement, &[&limit, &claim.worker, &claim.token, &lease]).await?;
     transaction.commit().await?;
-    rows.iter().map(|row| job(statements.queue, claim.token, row)).collect()
+    rows.iter().map(|row| job(statements.queue, row)).collect()
 }
 
 async fn claim_on(
@@ -66,16 +66,16 @@ async fn claim_on(
     let lease = claim.lease.as_secs_f64();
     let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
     let rows = rows_on(connection, statements.claim, &[&limit, &claim.worker, &claim.token, &lease]).await?;
-    rows.iter().map(|row| job(statements.queue, claim.token, row)).collect()
+    rows.iter().map(|row| job(statements.queue, row)).collect()
 }
 
-fn job(queue: &'static str, token: Uuid, row: &tokio_postgres::Row) -> Result<Job, tokio_postgres::Error> {
+fn job(queue: &'static str, row: &tokio_postgres::Row) -> Result<Job, tokio_postgres::Error> {
     let Json(payload) = row.try_get(6)?;
     Ok(Job {
         queue,
         key: row.try_get(0)?,
         generation: row.try_get(1)?,
-        token,
+        token: row.try_get(7)?,
         attempt: row.try_get(2)?,
         max_attempts: row.try_get(3)?,
         uncertain: row.try_get::<_, Option<bool>>(4)?.unwrap_or_default(),
