@@ -22,7 +22,7 @@ use crate::retry;
 use crate::store::settles::Settlement;
 
 /// Rows that meet an open breaker come back after this long at the latest.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// An integration keeps its own time; this only guards against one that does not.
 const OVERTIME: u32 = 3;
@@ -108,7 +108,11 @@ impl Attempt {
                     Duration::from_secs(10)
                 }
             };
-            self.lane.set_breaker(Some(Breaker { reason: reason.to_owned(), probe_at: Instant::now() + probe_in }));
+            self.lane.set_breaker(Some(Breaker {
+                reason: reason.to_owned(),
+                probe_at: Instant::now() + probe_in,
+                probing: false,
+            }));
             return Some(probe_in);
         }
         if self.probe && outcome.fault != Some(Fault::Interrupted) {
