@@ -82,9 +82,13 @@ impl Pulse {
         Ok(dead)
     }
 
-    /// Forgets the name; nothing is claimed under it any more.
+    /// Forgets the name, under which nothing is claimed any more, and makes the others look for what was handed back.
     pub(super) async fn retire(&self) {
-        if let Err(error) = self.store.retire(self.id()).await {
+        let retired = async {
+            self.store.retire(self.id()).await?;
+            self.store.ring("*").await
+        };
+        if let Err(error) = retired.await {
             warn!(error = error.chain(), "This worker could not sign off; it will count as dead in 15 s");
         }
     }

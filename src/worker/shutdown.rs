@@ -56,13 +56,14 @@ impl Shutdown {
     }
 }
 
-/// Ends a closing worker within `grace`.
+/// Ends a closing worker within `grace`. Returns whether it holds nothing any more.
 pub(super) async fn drain(
     worker: &Arc<Worker>,
     grace: Duration,
     claimers: Vec<JoinHandle<()>>,
     settlers: Vec<JoinHandle<()>>,
-) {
+) -> bool {
+    let mut clean = true;
     let end = Instant::now() + grace;
     // A claim that is under way still brings rows: they start, see the closing and are handed back, or run to their end.
     for claimer in claimers {
@@ -74,6 +75,7 @@ pub(super) async fn drain(
         info!(operations = worker.operations.len(), "Interrupting what still runs; its attempts are not counted");
         worker.shutdown.stop.cancel();
         if timeout_at(end - SETTLE, worker.operations.wait()).await.is_err() {
+            clean = false;
             warn!(operations = worker.operations.len(), "Some operations did not end; other workers verify them");
         }
     }
@@ -82,7 +84,9 @@ pub(super) async fn drain(
     }
     for settler in settlers {
         if timeout_at(end, settler).await.is_err() {
+            clean = false;
             warn!("Some outcomes could not be written in time; other workers verify them");
         }
     }
+    clean
 }
