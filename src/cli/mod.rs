@@ -27,7 +27,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the worker beside the database of DATABASE_URL
+    /// Run the worker beside the database of `DATABASE_URL`
     Run,
     /// Bring the database to this version's schema: tables, functions, triggers, grants
     Migrate(migrate::MigrateArgs),
@@ -86,9 +86,15 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Libraries that log what they carry, parameters of statements or headers, below `info`: never, whatever `RUST_LOG` says.
+const TALKATIVE: [&str; 5] = ["tokio_postgres", "h2", "hyper", "hyper_util", "reqwest"];
+
 /// Logs go to standard error, so that standard output stays what was asked for.
 fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("rowcall=info,warn"));
+    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("rowcall=info,warn"));
+    for library in TALKATIVE {
+        filter = filter.add_directive(format!("{library}=info").parse().expect("a directive"));
+    }
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Human => log.with_target(false).init(),

@@ -15,6 +15,8 @@ pub mod targets;
 pub mod workers;
 pub mod operator;
 
+use std::fmt::Write as _;
+
 use deadpool_postgres::{Object, Pool, PoolError};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -57,8 +59,7 @@ impl StoreError {
     /// What the database itself answered, when it is an answer and not a broken connection.
     pub fn answer(&self) -> Option<&tokio_postgres::error::DbError> {
         match &self.source {
-            Cause::Postgres(error) => error.as_db_error(),
-            Cause::Pool(PoolError::Backend(error)) => error.as_db_error(),
+            Cause::Postgres(error) | Cause::Pool(PoolError::Backend(error)) => error.as_db_error(),
             Cause::Pool(_) => None,
         }
     }
@@ -78,12 +79,20 @@ impl StoreError {
 }
 
 /// The whole chain of an error in one line: `tokio_postgres::Error` alone prints only "db error".
+///
+/// Without the detail of a database's answer, which quotes the row: names and phone numbers must not reach a log.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
         text.push_str(": ");
-        text.push_str(&inner.to_string());
+        match inner.downcast_ref::<tokio_postgres::error::DbError>() {
+            Some(answer) => {
+                let _ = write!(text, "{}: {}", answer.severity(), answer.message());
+                text.extend(answer.hint().map(|hint| format!(" (hint: {hint})")));
+            }
+            None => text.push_str(&inner.to_string()),
+        }
         cause = inner.source();
     }
     text

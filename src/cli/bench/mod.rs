@@ -1,4 +1,4 @@
-//! `rowcall bench`: measure the engine, on a scratch database of its own on the server of DATABASE_URL.
+//! `rowcall bench`: measure the engine, on a scratch database of its own on the server of `DATABASE_URL`.
 //!
 //! The queue is `codes` as shipped, with its triggers, its jsonb merge and its history; only its bounds are lifted and its
 //! operation does nothing. What is measured is the real worker.
