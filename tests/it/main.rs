@@ -2,7 +2,34 @@
 
 #![allow(clippy::unwrap_used, reason = "what helps a test is a test, which the lint does not see")]
 
-mod private_cluster;
+mod migrate;
+mod adopt;
+mod rls;
+mod stamp;
+mod ring;
+mod claim;
+mod execute;
+mod settle;
+mod heartbeat;
+mod sweep;
+mod bell;
+mod policy;
+mod breaker;
+mod shutdown;
+mod verbs;
+mod codes;
+mod chaos;
+mod privacy;
+
 mod command;
 mod fienta;
+mod private_cluster;
+
+mod sql;
+mod layering;
+
+mod database;
+mod worker;
+mod binary;
+mod fake;
 mod process;
