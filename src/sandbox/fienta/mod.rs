@@ -1,7 +1,7 @@
 //! A faithful fake of the Fienta CLI: `rowcall sandbox fienta --state DIR <verb> <flags…>`.
 //!
 //! It takes the flags of the real one, wants a login from the environment, chats on stdout as a browser script does, and
-//! ends with one line of JSON and exit code 0, 1, 2 or 75. Its codes live in a directory (see [`state`]), beside two logs:
+//! ends with one line of JSON and exit code 0, 1, 2 or 75. Its codes live in a directory (see `state.rs`), beside two logs:
 //! what really took effect, and which runs began and ended when. `… fault --kind K` makes coming runs misbehave.
 //!
 //! It is as fast as a process can be; `--delay-ms` makes it as slow as a browser.
