@@ -103,7 +103,8 @@ begin
     update public.codes as c
     set status = again,
         metadata = c.metadata - '{action_failed,action_error,failed_at}'::text[],
-        generation = c.generation + 1,
+        -- Where the token stays as it is, the stamp trigger counts.
+        generation = c.generation + (found.status = 'unknown' or found.claim_token is not null)::integer,
         attempts = 0,
         next_retry_at = now(),
         error_message = null,

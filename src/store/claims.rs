@@ -46,7 +46,7 @@ impl Store {
         if let Err(error) = &rows {
             forget_plans(&connection, error);
         }
-        let jobs = rows.and_then(|rows| rows.iter().map(|row| job(statements.queue, claim.token, row)).collect());
+        let jobs = rows.and_then(|rows| rows.iter().map(|row| job(statements.queue, row)).collect());
         jobs.map_err(|e| StoreError { what: what(), source: e.into() })
     }
 }
@@ -74,19 +74,20 @@ async fn claim_bounded(
     let statement = transaction.prepare_cached(statements.claim).await?;
     let rows = transaction.query(&statement, &[&limit, &worker, &token, &lease]).await?;
     let keys: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    let tokens: Vec<Uuid> = rows.iter().map(|row| row.get(7)).collect();
     let statement = transaction.prepare_cached(TAKE).await?;
-    transaction.execute(&statement, &[&queue, &keys, &token, &worker, &lease]).await?;
+    transaction.execute(&statement, &[&queue, &keys, &tokens, &worker, &lease]).await?;
     transaction.commit().await?;
     Ok(rows)
 }
 
-fn job(queue: &'static str, token: Uuid, row: &Row) -> Result<Job, tokio_postgres::Error> {
+fn job(queue: &'static str, row: &Row) -> Result<Job, tokio_postgres::Error> {
     let Json(payload) = row.try_get(6)?;
     Ok(Job {
         queue,
         key: row.try_get(0)?,
         generation: row.try_get(1)?,
-        token,
+        token: row.try_get(7)?,
         attempt: row.try_get(2)?,
         max_attempts: row.try_get(3)?,
         uncertain: row.try_get::<_, Option<bool>>(4)?.unwrap_or_default(),

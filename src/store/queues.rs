@@ -5,7 +5,7 @@
 pub struct Statements {
     /// The queue's name, which is its table's.
     pub queue: &'static str,
-    /// `$1` limit, `$2` worker, `$3` token, `$4` lease in seconds → the columns of a [`crate::job::Job`].
+    /// `$1` limit, `$2` worker, `$3` token, `$4` lease in seconds → the columns of a [`crate::job::Job`], its token last.
     pub claim: &'static str,
     /// Ten arrays of outcomes → `key`, `settled_as`.
     pub settle: &'static str,

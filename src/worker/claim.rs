@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::lane::{Breaker, Lane, WAIT_MAX};
@@ -115,23 +115,26 @@ impl Claimer {
     /// What to do behind an open breaker: probe with one row when that is due, else tell the rows.
     async fn behind(&mut self, policy: &Arc<Policy>, breaker: Breaker) -> Result<Next, StoreError> {
         let now = Instant::now();
+        if breaker.probing {
+            // What is due stays due: it goes on, or is told, as soon as the probe has its answer.
+            return Ok(Next::Sleep);
+        }
         if breaker.probe_at > now {
             return self.tell_waiting(policy, &breaker.reason, breaker.probe_at - now).await;
         }
-        if !self.worker.store.probe(&policy.target, PROBE_MAX).await? {
-            // Another worker probes; its answer rings.
-            self.lane.set_breaker(Some(Breaker { probe_at: now + Duration::from_secs(5), ..breaker }));
-            return Ok(Next::Pause(Duration::from_secs(5)));
-        }
-        self.lane.set_breaker(Some(Breaker { probe_at: now + PROBE_MAX, ..breaker }));
+        // A row first: without one nothing is proven and the breaker stays open. Whatever comes next is the probe.
         let jobs = self.claim(policy, 1).await?;
         if jobs.is_empty() {
-            // Nothing to probe with: whatever comes next is the probe.
-            debug!(target = policy.target, "Nothing waits; the breaker closes until something fails again");
-            self.worker.store.close(&policy.target).await?;
-            self.lane.set_breaker(None);
             return Ok(Next::Sleep);
         }
+        if !self.worker.store.probe(&policy.target, PROBE_MAX).await? {
+            // Another worker probes; its answer rings.
+            let pause = Duration::from_secs(5);
+            self.lane.set_breaker(Some(Breaker { probe_at: now + pause, ..breaker.clone() }));
+            self.tell(jobs, &breaker.reason, pause).await;
+            return Ok(Next::Pause(pause));
+        }
+        self.lane.set_breaker(Some(Breaker { probe_at: now + PROBE_MAX, probing: true, ..breaker }));
         info!(target = policy.target, "Probing");
         self.start(policy, jobs, true).await;
         Ok(Next::Sleep)
@@ -145,13 +148,17 @@ impl Claimer {
         }
         let jobs = self.claim(policy, policy.batch).await?;
         let told = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+        self.tell(jobs, reason, delay).await;
+        Ok(Next::Pause(if told == 0 { delay } else { Duration::from_millis(10).max(Duration::from_millis(2) * told) }))
+    }
+
+    async fn tell(&self, jobs: Vec<Job>, reason: &str, delay: Duration) {
         for job in jobs {
             let mut failure = Failure::new(Fault::Configuration, reason);
             failure.uncertain = job.uncertain;
             let delay = delay.min(WAIT_MAX).mul_f64(1.0 + 0.1 * rand::random::<f64>());
             self.lane.settle(Settlement { job, outcome: failure.into(), delay, duration: None }).await;
         }
-        Ok(Next::Pause(if told == 0 { delay } else { Duration::from_millis(10).max(Duration::from_millis(2) * told) }))
     }
 
     async fn claim(&mut self, policy: &Policy, limit: usize) -> Result<Vec<Job>, StoreError> {

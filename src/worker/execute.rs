@@ -105,7 +105,11 @@ impl Attempt {
                     Duration::from_secs(10)
                 }
             };
-            self.lane.set_breaker(Some(Breaker { reason: reason.to_owned(), probe_at: Instant::now() + probe_in }));
+            self.lane.set_breaker(Some(Breaker {
+                reason: reason.to_owned(),
+                probe_at: Instant::now() + probe_in,
+                probing: false,
+            }));
             return Some(probe_in);
         }
         if self.probe && outcome.fault != Some(Fault::Interrupted) {

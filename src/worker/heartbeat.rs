@@ -87,12 +87,14 @@ impl Pulse {
         Ok(dead)
     }
 
-    /// Forgets the name, under which nothing is claimed any more, and makes the other workers look.
+    /// Forgets the name, under which nothing is claimed any more, and makes the others look for what was handed back.
     pub(super) async fn retire(&self) {
-        if let Err(error) = self.store.retire(self.id()).await {
+        let retired = async {
+            self.store.retire(self.id()).await?;
+            self.store.ring("*").await
+        };
+        if let Err(error) = retired.await {
             warn!(error = error.chain(), "This worker could not sign off; it will count as dead in 15 s");
-        } else if let Err(error) = self.store.ring("*").await {
-            debug!(error = error.chain(), "The other workers were not told that slots came free; they will sweep");
         }
     }
 

@@ -47,6 +47,8 @@ pub struct Lane {
 pub(super) struct Breaker {
     pub(super) reason: String,
     pub(super) probe_at: Instant,
+    /// A probe of this worker runs.
+    pub(super) probing: bool,
 }
 
 /// The right to run one operation; dropped with it.
@@ -126,8 +128,14 @@ impl Lane {
     /// Takes over a policy and a breaker as they were just read.
     pub(super) fn set_standing(&self, standing: Standing) {
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(standing.policy);
-        *lock(&self.open) =
-            standing.open.map(|open| Breaker { reason: open.reason, probe_at: Instant::now() + open.probe_in });
+        let mut breaker = lock(&self.open);
+        let probing = breaker.as_ref().is_some_and(|b| b.probing);
+        *breaker = standing.open.map(|open| Breaker {
+            reason: open.reason,
+            probe_at: Instant::now() + open.probe_in,
+            probing,
+        });
+        drop(breaker);
         self.wake();
     }
 

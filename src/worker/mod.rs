@@ -166,11 +166,14 @@ pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown)
     shutdown::tell_service_manager(&[NotifyState::Ready]);
     worker.shutdown.closing.cancelled().await;
     shutdown::tell_service_manager(&[NotifyState::Stopping]);
-    shutdown::drain(&worker, settings.grace, claimers, settlers).await;
+    let clean = shutdown::drain(&worker, settings.grace, claimers, settlers).await;
     for task in background {
         task.abort();
     }
-    worker.pulse.retire().await;
+    if clean {
+        worker.pulse.retire().await;
+    }
+    // Else the name stays and falls silent: what it still holds is open to others in 15 s, and not after the lease.
     info!("Worker ended");
     Ok(())
 }

@@ -64,13 +64,14 @@ pub(super) fn tell_service_manager(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Ends a closing worker within `grace`.
+/// Ends a closing worker within `grace`. Returns whether it holds nothing any more.
 pub(super) async fn drain(
     worker: &Arc<Worker>,
     grace: Duration,
     claimers: Vec<JoinHandle<()>>,
     settlers: Vec<JoinHandle<()>>,
-) {
+) -> bool {
+    let mut clean = true;
     let end = Instant::now() + grace;
     // A claim that is under way still brings rows: they start, see the closing and are handed back, or run to their end.
     for claimer in claimers {
@@ -82,6 +83,7 @@ pub(super) async fn drain(
         info!(operations = worker.operations.len(), "Interrupting what still runs; its attempts are not counted");
         worker.shutdown.stop.cancel();
         if timeout_at(end - SETTLE, worker.operations.wait()).await.is_err() {
+            clean = false;
             warn!(operations = worker.operations.len(), "Some operations did not end; other workers verify them");
         }
     }
@@ -90,7 +92,9 @@ pub(super) async fn drain(
     }
     for settler in settlers {
         if timeout_at(end, settler).await.is_err() {
+            clean = false;
             warn!("Some outcomes could not be written in time; other workers verify them");
         }
     }
+    clean
 }

@@ -25,6 +25,7 @@ pub(super) async fn run(worker: Arc<Worker>, every: Duration, monitor: Option<Mo
             () = worker.reload.notified() => {
                 if let Err(error) = worker.read_policies().await {
                     warn!(error = error.chain(), "The policies could not be read; the sweep will");
+                    worker.wake_all();
                 }
             }
         }

@@ -1,7 +1,6 @@
 //! The Fienta integration against the faithful fake CLI, as a real program; the fake's own logs say what really happened.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Output;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,96 +10,16 @@ use rowcall::integrations::fienta::{Fienta, Settings};
 use rowcall::integrations::{Integration, Limits};
 use rowcall::job::Job;
 use rowcall::outcome::{Outcome, Verdict};
-use secrecy::SecretString;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::fake::{EMAIL, Fake, PASSWORD};
 use crate::process::{ROWCALL, eventually, gone, is_gone, pid_in};
-
-const EMAIL: &str = "owner@example.com";
-const PASSWORD: &str = "correct horse 42";
 
 /// Long enough for the fake to take effect on a busy machine.
 const SHORT: Duration = Duration::from_secs(4);
-
-/// A Fienta of its own for a test.
-struct Fake {
-    dir: TempDir,
-}
-
-impl Fake {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("password"), PASSWORD).unwrap();
-        fs::write(dir.path().join("event_id"), "118714").unwrap();
-        Self { dir }
-    }
-
-    fn settings(&self) -> Settings {
-        let state = self.dir.path().to_str().unwrap();
-        Settings {
-            argv: [ROWCALL, "sandbox", "fienta", "--state", state].map(str::to_owned).to_vec(),
-            dir: None,
-            email: Some(EMAIL.to_owned()),
-            password: Some(SecretString::from(PASSWORD)),
-            event_id: Some("118714".to_owned()),
-            guard: PathBuf::from(ROWCALL),
-        }
-    }
-
-    async fn execute(&self, job: &Job) -> Outcome {
-        Fienta::new(self.settings()).execute(job, &limits(Duration::from_mins(1))).await
-    }
-
-    /// Runs the fake CLI as a person would.
-    fn cli(&self, arguments: &[&str]) -> Output {
-        std::process::Command::new(ROWCALL)
-            .args(["sandbox", "fienta", "--state"])
-            .arg(self.dir.path())
-            .args(arguments)
-            .env("FIENTA_EMAIL", EMAIL)
-            .env("FIENTA_PASSWORD", PASSWORD)
-            .env("FIENTA_EVENT_ID", "118714")
-            .output()
-            .unwrap()
-    }
-
-    fn fault(&self, arguments: &[&str]) {
-        assert!(self.cli(&[&["fault", "--kind"], arguments].concat()).status.success());
-    }
-
-    /// There is a code already, by somebody else's hand.
-    fn given(&self, code: &str, percent: &str) {
-        let flags = ["create", &format!("--code={code}"), &format!("--discount-percent={percent}"), "--json"];
-        assert!(self.cli(&flags).status.success());
-        for log in ["runs.jsonl", "effects.jsonl"] {
-            fs::remove_file(self.dir.path().join(log)).unwrap();
-        }
-    }
-
-    fn log(&self, name: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.dir.path().join(name)).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// The verbs that really took effect, in order.
-    fn effects(&self) -> Vec<String> {
-        self.log("effects.jsonl").iter().map(|line| line["verb"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// The verbs that were run, in order.
-    fn runs(&self) -> Vec<String> {
-        let starts = self.log("runs.jsonl").into_iter().filter(|line| line["event"] == "start");
-        starts.map(|line| line["verb"].as_str().unwrap().to_owned()).collect()
-    }
-
-    fn has(&self, code: &str) -> bool {
-        self.dir.path().join("codes").join(format!("{code}.json")).exists()
-    }
-}
 
 fn limits(timeout: Duration) -> Limits {
     Limits { timeout, stop: CancellationToken::new() }

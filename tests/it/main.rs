@@ -2,11 +2,39 @@
 
 #![allow(clippy::unwrap_used, reason = "what helps a test is a test, which the lint does not see")]
 
-mod private_cluster;
-mod demo;
-mod command;
-mod fienta;
+mod migrate;
+mod adopt;
+mod rls;
+mod stamp;
+mod ring;
+mod claim;
+mod execute;
+mod settle;
+mod heartbeat;
+mod sweep;
+mod bell;
+mod policy;
+mod breaker;
+mod shutdown;
+mod verbs;
+mod codes;
+mod chaos;
+mod privacy;
+
 mod operator;
 mod doctor;
+mod demo;
+
+mod command;
+mod fienta;
+mod private_cluster;
+
+mod sql;
+mod layering;
+
+mod database;
 mod scratch;
+mod worker;
+mod binary;
+mod fake;
 mod process;

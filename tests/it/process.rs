@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 /// The binary under test.
 pub(crate) const ROWCALL: &str = env!("CARGO_BIN_EXE_rowcall");
 
-/// Looks until `look` sees something; panics after 20 s, naming what was waited for.
+/// Looks until `look` sees something; panics after 45 s, naming what was waited for.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(began.elapsed() < Duration::from_secs(20), "waited for {what}");
+        assert!(began.elapsed() < Duration::from_secs(45), "waited for {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

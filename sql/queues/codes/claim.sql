@@ -3,21 +3,27 @@
 -- Promise: while the lease holds and the worker lives, no other caller receives the same row.
 -- A row that still carries a token is `uncertain`: an attempt began and its end is not known. If a worker lost it (it
 -- died, or its lease ran out), that attempt is counted and written to history; a row handed back is not counted.
--- A claim whose answer was lost on the way is repeated under the same token, and returns the same rows.
+-- A claim whose answer was lost on the way is repeated under the same token, and returns the same rows, uncertain where
+-- they were: an uncertain row carries the token with a mark (its version digit, 4, is e), and `token` is what settles it.
+-- A worker that counts as dead gets nothing until it has a new name.
 -- Rows out of attempts are handed out too: the worker ends them without running anything, so none can stay stuck.
-with due as materialized (
+with fence (own) as materialized (
+    values ($3::uuid), (overlay($3::uuid::text placing 'e' from 15 for 1)::uuid)
+),
+
+due as materialized (
     select
         c.id,
         c.next_retry_at,
-        c.claim_token <> $3::uuid as uncertain,
-        case when c.claim_token <> $3::uuid then c.claimed_by end as lost_by
+        coalesce(c.claim_token <> $3::uuid, false) as uncertain,
+        case when c.claim_token <> all (array(select f.own from fence as f)) then c.claimed_by end as lost_by
     from public.codes as c
     where c.status in ('creating', 'updating', 'deleting', 'renaming')
       and c.next_retry_at <= now()
       and (
           c.claimed_until is null
           or c.claimed_until <= now()
-          or c.claim_token = $3::uuid
+          or c.claim_token = any (array(select f.own from fence as f))
           or c.claimed_by in (
               select w.id
               from rowcall.workers as w
@@ -25,13 +31,25 @@ with due as materialized (
           )
       )
     order by c.next_retry_at, c.id
-    limit $1
+    limit case
+        when exists (
+            select
+            from rowcall.workers as w
+            where w.id = $2::uuid
+              and w.heartbeat_at <= now() - interval '15 seconds'
+        ) then 0
+        else $1::bigint
+    end
     for no key update skip locked
 ),
 
 claimed as (
     update public.codes as c
-    set claim_token = $3::uuid,
+    set claim_token = case
+            when c.id = any (array(select d.id from due as d where d.uncertain))
+                then (select f.own from fence as f where f.own <> $3::uuid)
+            else $3::uuid
+        end,
         claimed_by = $2::uuid,
         claimed_until = now() + $4::double precision * interval '1 second',
         attempts = case
@@ -39,7 +57,9 @@ claimed as (
             else c.attempts
         end
     where c.id = any (array(select d.id from due as d))
-    returning c.id, c.generation, c.attempts, c.max_attempts, c.next_retry_at, c.requested_by, c.status, c.code, c.metadata
+    returning
+        c.id, c.generation, c.attempts, c.max_attempts, c.next_retry_at, c.requested_by, c.status, c.code, c.metadata,
+        c.claim_token
 ),
 
 lost as (
@@ -63,7 +83,7 @@ select
     c.generation,
     c.attempts + 1 as attempt,
     coalesce((select q.max_attempts from rowcall.queues as q where q.queue = 'codes'), c.max_attempts) as max_attempts,
-    c.id = any (array(select d.id from due as d where d.uncertain)) as uncertain,
+    c.claim_token <> $3::uuid as uncertain,
     case c.status
         when 'creating' then 'create'
         when 'updating' then 'update'
@@ -80,6 +100,7 @@ select
             where o.code = c.metadata ->> 'new_code'
               and o.status not in ('deleted', 'failed')
         )
-    ) as payload
+    ) as payload,
+    c.claim_token as token
 from claimed as c
 order by c.next_retry_at, c.id

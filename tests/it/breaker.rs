@@ -1,0 +1,183 @@
+//! The breaker: what is nobody's fault but the provider's, or our settings', spends no attempt, and goes on by itself.
+
+use std::sync::Arc;
+
+use rowcall::failure::Fault;
+use rowcall::integrations::fienta::{Fienta, Settings};
+use rowcall::outcome::Outcome;
+use serde_json::json;
+
+use crate::database::TestDatabase;
+use crate::fake::{Fake, PASSWORD};
+use crate::worker::Scripted;
+
+const OPEN: &str = "(select state = 'open' from rowcall.targets)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_login_spends_no_attempt_and_the_rows_go_on_by_themselves() {
+    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    db.fast().await;
+    db.run("update rowcall.queues set slots = 1").await;
+    fake.set_password("another");
+    let _worker = db.worker(Arc::new(Fienta::new(fake.settings())));
+    db.ask(20).await;
+    db.eventually("the breaker is open", OPEN).await;
+    db.eventually(
+        "every row says why it waits, and what makes it go on",
+        "(select count(*) = 20 from codes where claimed_by is null
+             and error_message like 'Fienta refused the login%FIENTA_PASSWORD are right.')",
+    )
+    .await;
+    assert_eq!(db.get::<i64>("select count(*) from codes where attempts > 0 or status <> 'creating'").await, 0);
+    assert!(fake.runs().len() <= 2, "one row met it, the others were told: {:?}", fake.runs());
+    let states = "select distinct state || ': ' || reason from rowcall.queue_health";
+    assert!(db.get::<String>(states).await.starts_with("breaker open: Fienta refused the login"));
+
+    fake.set_password(PASSWORD);
+    db.all_ended().await;
+    assert_eq!(db.get::<i64>("select count(*) from codes where status = 'active' and error_message is null").await, 20);
+    assert_eq!(fake.codes_changed().len(), 20);
+    assert!(db.get::<bool>("select state = 'closed' and reason is null and trips = 0 from rowcall.targets").await);
+    assert_eq!(db.settled_as("retry").await + db.settled_as("failed").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_login_quoted_by_the_provider_is_not_on_the_row() {
+    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    db.fast().await;
+    fake.fault(&["bad-login"]);
+    let _worker = db.worker(Arc::new(Fienta::new(fake.settings())));
+    db.ask(1).await;
+    db.eventually("the breaker is open", OPEN).await;
+    db.eventually("the row says why", "error_message is not null from codes").await;
+    let said: String = db.get("select (select error_message from codes) || (select reason from rowcall.targets)").await;
+    assert!(said.contains("Invalid login") && !said.contains(PASSWORD) && !said.contains('@'), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_without_its_password_waits_and_says_so() {
+    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    // As shipped, with its bound and its rate.
+    let settings = Settings { password: None, ..fake.settings() };
+    let worker = db.worker(Arc::new(Fienta::new(settings)));
+    db.ask(5).await;
+    db.eventually(
+        "every row says what is missing",
+        "(select count(*) = 5 from codes where claimed_by is null
+             and error_message = 'Fienta is not configured: codes wait until FIENTA_PASSWORD is set.')",
+    )
+    .await;
+    assert_eq!(db.get::<i64>("select count(*) from codes where attempts > 0 or claim_token is not null").await, 0);
+    assert_eq!(db.get::<i64>("select count(*) from rowcall.attempts").await, 0, "nothing was attempted");
+    assert!(fake.runs().is_empty());
+    worker.stop().await;
+
+    db.fast().await;
+    let _configured = db.worker(Arc::new(Fienta::new(fake.settings())));
+    db.run("update codes set next_retry_at = now(); select rowcall.sweep_now()").await;
+    db.all_ended().await;
+    assert_eq!(fake.codes_changed().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_settings_leaves_the_rows_to_one_that_has_them() {
+    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    db.fast().await;
+    let _configured = db.worker(Arc::new(Fienta::new(fake.settings())));
+    db.eventually("it is known", "exists (select from rowcall.workers where queues = '{codes}')").await;
+    let settings = Settings { password: None, ..fake.settings() };
+    let _other = db.worker(Arc::new(Fienta::new(settings)));
+    db.eventually("both are known", "(select count(*) = 2 from rowcall.workers)").await;
+    db.ask(10).await;
+    db.all_ended().await;
+    assert_eq!(db.get::<i64>("select count(*) from codes where status = 'active' and attempts = 0").await, 10);
+    assert_eq!(db.settled_as("wait").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_row_probes_and_the_others_wait() {
+    let db = TestDatabase::new().await;
+    db.fast().await;
+    db.run("set rowcall.quiet = 'on'").await;
+    db.ask(10).await;
+    db.run("update rowcall.targets set state = 'open', reason = 'down', next_probe_at = now()").await;
+    let held = Scripted::held();
+    let _workers = [db.worker(held.clone()), db.worker(held.clone())];
+    held.begun(1).await;
+    db.run("select rowcall.sweep_now()").await;
+    db.eventually("the others are told", "(select count(*) = 9 from codes where error_message = 'down')").await;
+    assert_eq!(held.seen().len(), 1);
+    held.release(10);
+    db.eventually("the breaker is closed", "(select state = 'closed' from rowcall.targets)").await;
+    db.run("update codes set next_retry_at = now(); select rowcall.sweep_now()").await;
+    db.all_ended().await;
+    assert_eq!(held.seen().len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_probe_makes_the_next_one_wait_twice_as_long() {
+    let db = TestDatabase::new().await;
+    db.fast().await;
+    let scripted = Scripted::failing(Fault::Outage, "the site is down");
+    let _worker = db.worker(scripted.clone());
+    db.ask(3).await;
+    for (probes, seconds) in [(1, 10), (2, 20), (3, 40), (4, 80), (5, 160), (6, 300), (7, 300)] {
+        db.eventually(
+            &format!("trip {probes} waits {seconds} s"),
+            &format!(
+                "state = 'open' and trips = {probes}
+                     and next_probe_at between now() + interval '{seconds} seconds' - interval '5 seconds' and now() + interval '{seconds} seconds'
+                 from rowcall.targets"
+            ),
+        )
+        .await;
+        db.eventually("no row is held", "not exists (select from codes where claimed_by is not null)").await;
+        // The rows are told to come a little after the probe; here the probe and one row are due at the same time.
+        db.run(
+            "begin; update codes set next_retry_at = now() where id = 1;
+             update rowcall.targets set next_probe_at = now(); commit",
+        )
+        .await;
+    }
+    assert_eq!(db.get::<i64>("select count(*) from codes where attempts > 0").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_breaker_is_not_closed_by_a_probe_that_had_no_row() {
+    let db = TestDatabase::new().await;
+    db.fast().await;
+    let scripted = Scripted::failing(Fault::Outage, "the site is down");
+    let _worker = db.worker(scripted.clone());
+    db.ask(3).await;
+    db.eventually("the breaker is open", OPEN).await;
+    db.eventually("every row waits", "(select bool_and(next_retry_at > now() and claimed_by is null) from codes)")
+        .await;
+    let ran = scripted.seen().len();
+    // The probe is due before any of the rows is, which is how they are told to come.
+    db.run("update codes set next_retry_at = now() + interval '3 seconds'; update rowcall.targets set next_probe_at = now()").await;
+    scripted.begun(ran + 1).await;
+    db.eventually("the next one waits longer", "(select state = 'open' and trips = 2 from rowcall.targets)").await;
+    assert_eq!(scripted.seen().len(), ran + 1, "one row, not all that were due");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_of_the_row_opens_no_breaker() {
+    let db = TestDatabase::new().await;
+    db.fast().await;
+    let scripted = Scripted::new(|seen| match seen.key.as_str() {
+        "1" => rowcall::failure::Failure::new(Fault::Item, "wrong").into(),
+        "2" => rowcall::failure::Failure::new(Fault::Transient, "odd").into(),
+        "3" if seen.attempt == 1 && !seen.uncertain => {
+            rowcall::failure::Failure::new(Fault::Transient, "cut off").uncertain().into()
+        }
+        _ => Outcome::done(Some(json!({"metadata": {"fienta_discount_id": "7"}}))),
+    });
+    let _worker = db.worker(scripted.clone());
+    db.ask(10).await;
+    db.all_ended().await;
+    assert_eq!(
+        db.all::<String>("select status from codes order by id limit 4").await,
+        ["failed", "failed", "active", "active"]
+    );
+    assert!(db.get::<bool>("select state = 'closed' and trips = 0 from rowcall.targets").await);
+}

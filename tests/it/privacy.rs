@@ -1,0 +1,65 @@
+//! Privacy: with everything logged, nothing secret and nothing personal is.
+
+use nix::sys::signal::Signal;
+
+use crate::binary::Binary;
+use crate::database::TestDatabase;
+use crate::fake::{EMAIL, Fake, PASSWORD};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_secret_or_personal_is_logged() {
+    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    db.fast().await;
+    let mut worker = Binary::start_with(
+        &db,
+        &fake,
+        &[("RUST_LOG", "trace"), ("ROWCALL_LOG_FORMAT", "json"), ("ROWCALL_SHUTDOWN_GRACE", "15")],
+    )
+    .await;
+    let personal = [
+        ("+372 5123 4567", "a phone number"),
+        ("3725123-4567", "digits that could be one"),
+        ("ada.lovelace@example.org", "an address"),
+        ("For Ada Lovelace and guest", "a name"),
+    ];
+    // It works; it fails with words that quote; it is refused for what stands in it; and the login is refused.
+    fake.fault(&["fail", "--code", "CODE-2"]);
+    for (number, (value, _)) in personal.iter().enumerate() {
+        for status in ["creating", "updating", "deleting"] {
+            db.run(&format!(
+                "insert into codes (code, status, metadata) values ('CODE-{number}-{status}', '{status}',
+                 '{{\"description\": \"{value}\", \"new_description\": \"{value}\", \"contact\": \"{value}\"}}')"
+            ))
+            .await;
+        }
+        db.run(&format!("insert into codes (code, status) values ('{value}', 'deleting')")).await;
+        db.run(&format!(
+            "insert into codes (code, status, metadata) values ('X{number}', 'creating', '{{\"max_uses\": \"{value}\"}}')"
+        ))
+        .await;
+    }
+    db.run("set request.jwt.claims = '{\"sub\": \"7f3a-subject\", \"email\": \"ada.lovelace@example.org\"}'").await;
+    db.run("alter table codes add constraint secret check (code <> 'CONSTRAINT' or status <> 'active')").await;
+    db.run("insert into codes (code, status, metadata) values ('CONSTRAINT', 'creating', '{\"description\": \"For Ada Lovelace and guest\"}')").await;
+    db.all_ended().await;
+    fake.fault(&["bad-login"]);
+    db.ask_more("LOGIN").await;
+    db.eventually("the breaker is open", "(select state = 'open' from rowcall.targets)").await;
+    worker.signal(Signal::SIGTERM);
+    worker.ended().await;
+
+    let log = worker.log();
+    assert!(log.lines().count() > 20 && log.contains("\"level\":\"DEBUG\""), "everything is logged:\n{log}");
+    for line in log.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "no line of JSON: {line}");
+    }
+    let address = db.address();
+    let database_password = url::Url::parse(&address).unwrap().password().unwrap_or("no password").to_owned();
+    let mut secrets =
+        vec![(PASSWORD, "the password"), (EMAIL, "the login"), (database_password.as_str(), "the database's password")];
+    secrets.extend(personal);
+    for (secret, what) in secrets {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{what} is logged");
+    }
+}
