@@ -199,9 +199,10 @@ mod tests {
             prop_assert!(!text.contains(&format!("{local}@{domain}")), "{text}");
         }
 
-        // Without an `@` beside it, which makes its first digits a domain and leaves too few for a number.
         #[test]
-        fn no_number_survives(number in "\\+?[0-9]([ -]?[0-9]){8,14}", a in "[\\PN&&[^@]]{0,20}") {
+        fn no_number_survives(number in "\\+?[0-9]([ -]?[0-9]){8,14}", a in "\\PN{0,20}") {
+            // The two know different versions of Unicode.
+            prop_assume!(!a.chars().any(char::is_numeric));
             let text = personal(&format!("{a}{number}{a}"));
             prop_assert!(!text.chars().any(char::is_numeric), "{text}");
         }
