@@ -60,6 +60,9 @@ declare
     answer text;
 begin
     execute format('select rowcall.%I($1)', 'retry_' || rowcall.known_queue(queue)) into answer using key;
+    if answer like '%is running; nothing to do' then
+        return answer;
+    end if;
     return concat_ws('; but ', answer, rowcall.held_up(queue));
 end
 $$;

@@ -24,7 +24,7 @@ const HISTORY: &str = "rowcall.schema_migrations";
 const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 
 /// A user's long transaction must not be made to queue behind ours for longer than this.
-const LOCK_TIMEOUT: &str = "set local lock_timeout = '5s'";
+const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
 static CURRENT: [(&str, &str); 12] = [
@@ -140,8 +140,13 @@ pub async fn apply(database: &Database) -> Result<Vec<String>, MigrateError> {
         .execute("select pg_advisory_lock($1)", &[&LOCK])
         .await
         .map_err(statement("wait for another migrate to end"))?;
+    client.batch_execute(LOCK_TIMEOUT).await.map_err(statement("set a lock timeout"))?;
     let before = pending_on(&client).await?;
-    let drifted = if before.is_empty() { drift(&mut client).await.map_err(statement("compare"))? } else { vec![] };
+    let drifted = if before.is_empty() {
+        drift(&mut client).await.map_err(in_the_way("the comparison with what is installed"))?
+    } else {
+        vec![]
+    };
     client
         .batch_execute("create schema if not exists rowcall")
         .await
@@ -247,18 +252,19 @@ fn sorted(runner: &Runner) -> Vec<Migration> {
     migrations
 }
 
+/// Tells a lock that somebody holds from other faults of a step.
+fn in_the_way(file: &'static str) -> impl Fn(tokio_postgres::Error) -> MigrateError {
+    move |source| match source.code() {
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => MigrateError::Locked { file },
+        _ => MigrateError::Current { file, source },
+    }
+}
+
 async fn apply_current(client: &mut Client) -> Result<(), MigrateError> {
     let statement = |what| move |source| MigrateError::Statement { what, source };
     let transaction = client.transaction().await.map_err(statement("begin"))?;
-    transaction.batch_execute(LOCK_TIMEOUT).await.map_err(statement("set a lock timeout"))?;
     for (file, text) in CURRENT {
-        transaction.batch_execute(text).await.map_err(|source| {
-            if source.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
-                MigrateError::Locked { file }
-            } else {
-                MigrateError::Current { file, source }
-            }
-        })?;
+        transaction.batch_execute(text).await.map_err(in_the_way(file))?;
     }
     transaction.batch_execute(&record_files()).await.map_err(statement("record what was installed"))?;
     transaction.commit().await.map_err(statement("commit functions, views, triggers and grants"))

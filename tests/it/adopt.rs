@@ -1,10 +1,9 @@
 //! Adopting the table that the users already have: its rows, its types, its own columns.
 
-use rowcall::store::chain;
 use rowcall::store::migrate;
 use serde_json::Value;
 
-use crate::database::TestDatabase;
+use crate::database::{TestDatabase, chain};
 use crate::worker::Scripted;
 
 /// Migrates a database that has this table, and this in it.

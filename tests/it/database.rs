@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::StreamExt as _;
 use futures_util::stream::poll_fn;
 use rowcall::store::connect::{Database, Session};
-use rowcall::store::{Store, chain, migrate};
+use rowcall::store::{Store, migrate};
 use tokio_postgres::types::FromSqlOwned;
 use tokio_postgres::{AsyncMessage, Client};
 use url::Url;
@@ -259,6 +259,23 @@ pub(crate) async fn run(client: &Client, sql: &str) {
 
 pub(crate) async fn get<T: FromSqlOwned>(client: &Client, sql: &str) -> T {
     client.query_one(sql, &[]).await.unwrap_or_else(|e| panic!("{sql}: {}", chain(&e))).get(0)
+}
+
+/// Everything that an error says, the database's words and hints included: what a log must not tell, a test wants to read.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        if let Some(hint) = inner.downcast_ref::<tokio_postgres::error::DbError>().and_then(|answer| answer.hint()) {
+            text.push_str(" (hint: ");
+            text.push_str(hint);
+            text.push(')');
+        }
+        cause = inner.source();
+    }
+    text
 }
 
 pub(crate) async fn refusal(client: &Client, sql: &str) -> String {

@@ -3,9 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rowcall::store::chain;
-
-use crate::database::TestDatabase;
+use crate::database::{TestDatabase, chain};
 
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();

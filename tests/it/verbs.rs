@@ -42,7 +42,8 @@ async fn retry_asks_for_what_stopped_again() {
         let db = code(state).await;
         let ear = Ear::on(&db).await;
         let generation: i32 = db.get("select generation from codes").await;
-        assert_eq!(db.get::<String>("select rowcall.retry('codes', '1')").await, "CODE-1 is asked for again");
+        let answer: String = db.get("select rowcall.retry('codes', '1')").await;
+        assert!(answer.starts_with("CODE-1 is asked for again"), "{answer}");
         assert_eq!(ear.heard().await, ["codes"]);
         let row: Value = db.get(ROW).await;
         assert_eq!((row["status"].as_str(), row["attempts"].as_i64()), (Some("deleting"), Some(0)), "{state}");
@@ -60,7 +61,8 @@ async fn retry_asks_for_what_stopped_again() {
 async fn retry_brings_a_waiting_row_forward_and_leaves_a_running_one() {
     let db = code("waiting").await;
     let generation: i32 = db.get("select generation from codes").await;
-    assert_eq!(db.get::<String>("select rowcall.retry('codes', '1')").await, "CODE-1 is tried now");
+    let answer: String = db.get("select rowcall.retry('codes', '1')").await;
+    assert!(answer.starts_with("CODE-1 is tried now"), "{answer}");
     assert!(
         db.get::<bool>(&format!(
             "select next_retry_at <= now() and attempts = 0 and generation = {generation} from codes"
