@@ -4,9 +4,9 @@ select count(*)
 from rowcall.slots as s
 where s.queue = $1
   and s.token not in ($2::uuid, overlay($2::uuid::text placing 'e' from 15 for 1)::uuid)
-  and s.taken_until > now()
+  and s.taken_until > statement_timestamp()
   and s.worker not in (
       select w.id
       from rowcall.workers as w
-      where w.heartbeat_at <= now() - interval '15 seconds'
+      where w.heartbeat_at <= statement_timestamp() - interval '15 seconds'
   )

@@ -8,7 +8,7 @@ use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::queues::Statements;
-use super::{Store, StoreError, forget_plans, rows_on};
+use super::{Store, StoreError, rows_on};
 use crate::job::Job;
 
 /// What a claim asks for.
@@ -25,6 +25,8 @@ pub struct Claim {
     pub lease: Duration,
     /// Count what runs over all workers first, under the lock on the queue's policy.
     pub bounded: bool,
+    /// Due rows to pass over, because they refuse the claim's own write.
+    pub skip: i64,
 }
 
 const BOUND: &str = include_str!("../../sql/statements/bound.sql");
@@ -35,19 +37,18 @@ impl Store {
     /// Takes due rows of a queue.
     pub async fn claim(&self, statements: &Statements, claim: Claim) -> Result<Vec<Job>, StoreError> {
         let what = || format!("claim up to {} rows of {}", claim.limit, statements.queue);
-        let mut connection = self.connection(what).await?;
-        let rows = if claim.bounded {
-            claim_bounded(&mut connection, statements, claim).await
-        } else {
-            let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
-            let lease = claim.lease.as_secs_f64();
-            rows_on(&connection, statements.claim, &[&limit, &claim.worker, &claim.token, &lease]).await
-        };
-        if let Err(error) = &rows {
-            forget_plans(&connection, error);
-        }
-        let jobs = rows.and_then(|rows| rows.iter().map(|row| job(statements.queue, row)).collect());
-        jobs.map_err(|e| StoreError { what: what(), source: e.into() })
+        self.on_connection(what, async |connection| {
+            let rows = if claim.bounded {
+                claim_bounded(connection, statements, claim).await?
+            } else {
+                let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
+                let lease = claim.lease.as_secs_f64();
+                rows_on(connection, statements.claim, &[&limit, &claim.worker, &claim.token, &lease, &claim.skip])
+                    .await?
+            };
+            rows.iter().map(|row| job(statements.queue, row)).collect()
+        })
+        .await
     }
 }
 
@@ -72,7 +73,7 @@ async fn claim_bounded(
         return Ok(Vec::new());
     }
     let statement = transaction.prepare_cached(statements.claim).await?;
-    let rows = transaction.query(&statement, &[&limit, &worker, &token, &lease]).await?;
+    let rows = transaction.query(&statement, &[&limit, &worker, &token, &lease, &claim.skip]).await?;
     let keys: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
     let tokens: Vec<Uuid> = rows.iter().map(|row| row.get(7)).collect();
     let statement = transaction.prepare_cached(TAKE).await?;

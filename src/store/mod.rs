@@ -17,21 +17,28 @@ pub mod operator;
 pub mod doctor;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, PoolError};
+use tokio::time::timeout;
 use tokio_postgres::Row;
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::DbError;
 use tokio_postgres::types::ToSql;
+
+/// How long to wait for an answer: a little longer than the server lets a statement run. Keepalives notice a peer whose
+/// machine is gone; only this notices one that is there and says nothing.
+const ANSWER_MAX: Duration = Duration::from_secs(35);
 
 /// One database.
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
+    answer_max: Duration,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("pool", &self.pool.status()).finish()
+        f.debug_struct("Store").field("pool", &self.pool.status()).field("answer_max", &self.answer_max).finish()
     }
 }
 
@@ -55,6 +62,9 @@ pub enum Cause {
     /// The statement failed, or its connection did.
     #[error("the database refused or the connection broke")]
     Postgres(#[from] tokio_postgres::Error),
+    /// No answer came; the connection is given up.
+    #[error("the database did not answer in time")]
+    Silent,
 }
 
 impl StoreError {
@@ -62,23 +72,25 @@ impl StoreError {
     pub fn answer(&self) -> Option<&DbError> {
         match &self.source {
             Cause::Postgres(error) | Cause::Pool(PoolError::Backend(error)) => error.as_db_error(),
-            Cause::Pool(_) => None,
+            Cause::Pool(_) | Cause::Silent => None,
         }
     }
 
-    fn is_of_class(&self, classes: &[&str]) -> bool {
-        self.answer().is_some_and(|e| classes.iter().any(|class| e.code().code().starts_with(class)))
-    }
-
-    /// Whether the same statement with the same values would fail again: the fault is in the data.
+    /// Whether the same statement with the same values would fail again: the fault is in the data, or in what a function
+    /// of the users' makes of it, under whatever SQLSTATE it raises that.
     pub fn is_about_data(&self) -> bool {
-        // 21 cardinality, 22 data, 23 constraint, 42 syntax or access rule, 44 check option, P0 raised by a function.
-        self.is_of_class(&["21", "22", "23", "42", "44", "P0"])
+        self.answer().is_some_and(|e| !is_of_class(e, &PASSING) && !is_of_class(e, &SCHEMA))
     }
 
-    /// Whether somebody's lock was in the way: serialization, deadlock, lock timeout, statement timeout.
+    /// Whether a table, a column or a right is not there: a migration under way, or a schema that was changed by hand.
+    pub fn is_about_schema(&self) -> bool {
+        self.answer().is_some_and(|e| is_of_class(e, &SCHEMA))
+    }
+
+    /// Whether the database answered, and only this statement is refused, for now: a lock, a time-out, a schema that is
+    /// being changed. Other statements may come through.
     pub fn is_contention(&self) -> bool {
-        self.is_of_class(&["40", "55P03", "57014"])
+        self.answer().is_some_and(|e| is_of_class(e, &CONTENTION) || is_of_class(e, &SCHEMA))
     }
 
     /// The whole chain in one line, for a log or a terminal.
@@ -104,11 +116,25 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// An answer of the database without the values that it may quote.
+/// SQLSTATEs of the server itself that pass: connections, resources, shutdown, system, locks, stale plans, bugs.
+const PASSING: [&str; 13] = ["08", "25", "26", "28", "3D", "40", "42P05", "53", "55", "57", "58", "0A000", "XX"];
+
+/// Those of them that concern one statement only.
+const CONTENTION: [&str; 3] = ["40", "55", "57014"];
+
+/// What a migration that is under way looks like: tables, columns and rights that are not there. Not a fault of the row.
+const SCHEMA: [&str; 1] = ["42"];
+
+fn is_of_class(answer: &DbError, classes: &[&str]) -> bool {
+    classes.iter().any(|class| answer.code().code().starts_with(class))
+}
+
+/// An answer of the database without the values that it may quote: only the server's own words about itself are told.
 fn discreet(answer: &DbError) -> String {
     let code = answer.code().code();
-    let quotes = ["22", "23", "44", "P0"].iter().any(|class| code.starts_with(class));
-    let mut text = if quotes { format!("SQLSTATE {code}") } else { format!("{} (SQLSTATE {code})", answer.message()) };
+    let is_harmless = is_of_class(answer, &PASSING) || is_of_class(answer, &SCHEMA);
+    let mut text =
+        if is_harmless { format!("{} (SQLSTATE {code})", answer.message()) } else { format!("SQLSTATE {code}") };
     let places = [("table", answer.table()), ("column", answer.column()), ("constraint", answer.constraint())];
     for (what, name) in places {
         if let Some(name) = name {
@@ -121,12 +147,14 @@ fn discreet(answer: &DbError) -> String {
 impl Store {
     /// A store over a pool made by [`connect::Database::pool`].
     pub fn new(pool: Pool) -> Self {
-        Self { pool }
+        Self { pool, answer_max: ANSWER_MAX }
     }
 
-    /// A connection of the pool, for a statement sequence that must share one.
-    pub(crate) async fn connection(&self, what: impl FnOnce() -> String) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(|e| StoreError { what: what(), source: e.into() })
+    /// The same, that waits no longer than this for an answer.
+    #[must_use]
+    pub fn with_answer_max(mut self, answer_max: Duration) -> Self {
+        self.answer_max = answer_max;
+        self
     }
 
     /// Runs one named statement and returns its rows.
@@ -136,8 +164,29 @@ impl Store {
         parameters: &[&(dyn ToSql + Sync)],
         what: impl Fn() -> String,
     ) -> Result<Vec<Row>, StoreError> {
-        let connection = self.connection(&what).await?;
-        rows_on(&connection, sql, parameters).await.map_err(|e| StoreError { what: what(), source: e.into() })
+        self.on_connection(what, async |connection| rows_on(connection, sql, parameters).await).await
+    }
+
+    /// Does something on a connection of the pool. A connection that does not answer in time is given up, not returned:
+    /// whoever got it next would wait behind the same silence.
+    pub(crate) async fn on_connection<T>(
+        &self,
+        what: impl Fn() -> String,
+        does: impl AsyncFnOnce(&mut Object) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, StoreError> {
+        let failed = |source: Cause| StoreError { what: what(), source };
+        let Ok(connection) = timeout(self.answer_max, self.pool.get()).await else {
+            return Err(failed(Cause::Silent));
+        };
+        let mut connection = connection.map_err(|e| failed(e.into()))?;
+        let Ok(answer) = timeout(self.answer_max, does(&mut connection)).await else {
+            drop(Object::take(connection));
+            return Err(failed(Cause::Silent));
+        };
+        answer.map_err(|error| {
+            forget_plans(&connection, &error);
+            failed(error.into())
+        })
     }
 }
 
@@ -148,13 +197,13 @@ pub(crate) async fn rows_on(
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
     let statement = connection.prepare_cached(sql).await?;
-    let rows = connection.query(&statement, parameters).await;
-    rows.inspect_err(|error| forget_plans(connection, error))
+    connection.query(&statement, parameters).await
 }
 
-/// A table that changed under a prepared statement makes its plan useless; the next try prepares it anew.
-pub(crate) fn forget_plans(connection: &Object, error: &tokio_postgres::Error) {
-    if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) {
+/// A table that changed under a prepared statement, or a pooler that lost it, makes its plan useless; the next try
+/// prepares it anew.
+fn forget_plans(connection: &Object, error: &tokio_postgres::Error) {
+    if error.as_db_error().is_some_and(|answer| is_of_class(answer, &["0A000", "26", "42P05"])) {
         connection.statement_cache.clear();
     }
 }

@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::queues::Statements;
-use super::{Store, StoreError, forget_plans};
+use super::{Store, StoreError};
 use crate::job::Job;
 use crate::outcome::Outcome;
 
@@ -48,12 +48,14 @@ impl Store {
         bounded: bool,
     ) -> Result<Vec<Settled>, StoreError> {
         let what = || format!("settle {} rows of {}", batch.len(), statements.queue);
-        let mut connection = self.connection(what).await?;
-        let settled = settle_on(&mut connection, statements, batch, bounded).await;
-        if let Err(error) = &settled {
-            forget_plans(&connection, error);
-        }
-        settled.map_err(|e| StoreError { what: what(), source: e.into() })
+        self.on_connection(what, async |connection| settle_on(connection, statements, batch, bounded).await).await
+    }
+
+    /// Gives back the slot of a row whose outcome cannot be written at all.
+    pub async fn release(&self, queue: &str, key: &str, token: Uuid) -> Result<(), StoreError> {
+        let (keys, tokens) = (vec![key], vec![token]);
+        self.rows(RELEASE, &[&queue, &keys, &tokens], || format!("release a slot of {queue}")).await?;
+        Ok(())
     }
 }
 

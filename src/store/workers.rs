@@ -52,10 +52,14 @@ impl Store {
     /// Removes history past its time, a batch at a time. Returns how many rows went.
     pub async fn prune(&self) -> Result<u64, StoreError> {
         const SQL: &str = include_str!("../../sql/statements/prune.sql");
-        let connection = self.connection(|| "prune history".to_owned()).await?;
-        let failed = |e: tokio_postgres::Error| StoreError { what: "prune history".to_owned(), source: e.into() };
-        let statement = connection.prepare_cached(SQL).await.map_err(failed)?;
-        connection.execute(&statement, &[]).await.map_err(failed)
+        self.on_connection(
+            || "prune history".to_owned(),
+            async |connection| {
+                let statement = connection.prepare_cached(SQL).await?;
+                connection.execute(&statement, &[]).await
+            },
+        )
+        .await
     }
 
     /// Sends a payload over the bell's channel.

@@ -33,14 +33,32 @@ enum Next {
     Pause(Duration),
 }
 
-/// Claims for a lane until the worker closes.
-pub(super) async fn run(worker: Arc<Worker>, lane: Arc<Lane>) {
-    let mut claimer = Claimer { worker, lane, token: Uuid::new_v4(), reconnect: Reconnect::default(), reported: None };
+/// How many rows that refuse their own claim are passed over, and for how long.
+const SKIP_MAX: i64 = 1000;
+const SKIP_FOR: Duration = Duration::from_mins(1);
+
+/// What an operation needs of its lease beside its own time: its reads back, and the write of its outcome.
+const SETTLE: Duration = Duration::from_secs(20);
+
+/// Claims for a lane until the worker closes. Returns whether every claim was answered: an unanswered one may hold rows.
+pub(super) async fn run(worker: Arc<Worker>, lane: Arc<Lane>) -> bool {
+    let mut claimer = Claimer {
+        worker,
+        lane,
+        token: Uuid::new_v4(),
+        answered: true,
+        alone: false,
+        skip: 0,
+        skip_until: Instant::now(),
+        reconnect: Reconnect::default(),
+        reported: None,
+    };
     let closing = claimer.worker.shutdown.closing.clone();
     let lane = Arc::clone(&claimer.lane);
     loop {
         // Ask to be woken before looking: a bell that rings while we query must not be lost.
         let woken = lane.woken();
+        let looked_at = Instant::now();
         let pause = match claimer.look().await {
             Ok(Next::Again) if !closing.is_cancelled() => continue,
             Ok(Next::Again | Next::Sleep) => None,
@@ -50,9 +68,9 @@ pub(super) async fn run(worker: Arc<Worker>, lane: Arc<Lane>) {
         let pause_until = pause.map(|p| Instant::now() + p);
         tokio::pin!(woken);
         loop {
-            let until = lane.next_alarm().into_iter().chain(pause_until).min();
+            let until = lane.next_alarm(looked_at).into_iter().chain(pause_until).min();
             tokio::select! {
-                () = closing.cancelled() => return,
+                () = closing.cancelled() => return claimer.answered,
                 () = &mut woken => break,
                 () = sleep_until(until) => break,
                 () = lane.alarm_set() => {}
@@ -74,6 +92,13 @@ struct Claimer {
     lane: Arc<Lane>,
     /// Chosen before a claim is sent, and changed only when its answer is here.
     token: Uuid,
+    /// Whether the last claim was.
+    answered: bool,
+    /// A claim was refused by the data of some row: claim one by one, to find it.
+    alone: bool,
+    /// Rows that refused their own claim are first in order; so many are passed over until then.
+    skip: i64,
+    skip_until: Instant,
     reconnect: Reconnect,
     /// The reason for not claiming that was logged last.
     reported: Option<String>,
@@ -103,9 +128,11 @@ impl Claimer {
         if free == 0 {
             return Ok(Next::Sleep);
         }
+        let sent_at = Instant::now();
+        let alone = self.alone;
         let jobs = self.claim(&policy, free).await?;
-        let full = jobs.len() == free;
-        self.start(&policy, jobs, false).await;
+        let full = jobs.len() == free || (alone && !jobs.is_empty());
+        self.start(&policy, jobs, false, sent_at).await;
         if !full {
             self.lane.sated();
         }
@@ -136,7 +163,7 @@ impl Claimer {
         }
         self.lane.set_breaker(Some(Breaker { probe_at: now + PROBE_MAX, probing: true, ..breaker }));
         info!(target = policy.target, "Probing");
-        self.start(policy, jobs, true).await;
+        self.start(policy, jobs, true, now).await;
         Ok(Next::Sleep)
     }
 
@@ -162,21 +189,47 @@ impl Claimer {
     }
 
     async fn claim(&mut self, policy: &Policy, limit: usize) -> Result<Vec<Job>, StoreError> {
+        if self.skip > 0 && self.skip_until <= Instant::now() {
+            self.skip = 0;
+        }
+        let worker = self.worker.pulse.id();
         let claim = Claim {
-            limit,
-            worker: self.worker.pulse.id(),
+            limit: if self.alone { 1 } else { limit },
+            worker,
+            skip: self.skip,
             token: self.token,
             lease: policy.lease,
             bounded: policy.is_bounded(),
         };
-        let jobs = self.worker.store.claim(self.lane.statements, claim).await?;
+        let claimed = self.worker.store.claim(self.lane.statements, claim).await;
+        self.answered = claimed.as_ref().map_or_else(|error| error.answer().is_some(), |_| true);
+        let jobs = claimed.inspect_err(|error| self.pass_over(error, claim.limit))?;
         self.token = Uuid::new_v4();
+        self.alone = false;
         self.reconnect.reset();
-        Ok(jobs)
+        if self.worker.pulse.id() == worker {
+            return Ok(jobs);
+        }
+        // The name under which these were claimed counts as dead: others may take them at any moment.
+        self.tell(jobs, "the worker was silent for too long to start this; it is tried again", Duration::ZERO).await;
+        Ok(Vec::new())
+    }
+
+    /// A row whose own data, or whose owner's trigger, refuses the claim must not stop those behind it.
+    fn pass_over(&mut self, error: &StoreError, limit: usize) {
+        if !error.is_about_data() {
+            return;
+        }
+        if limit > 1 {
+            self.alone = true;
+        } else {
+            self.skip = (self.skip + 1) % SKIP_MAX;
+            self.skip_until = Instant::now() + SKIP_FOR;
+        }
     }
 
     /// Starts jobs, each in a task with its slot, at the times that the target's rate allows.
-    async fn start(&self, policy: &Arc<Policy>, jobs: Vec<Job>, probe: bool) {
+    async fn start(&self, policy: &Arc<Policy>, jobs: Vec<Job>, probe: bool, sent_at: Instant) {
         let starts = match policy.rate {
             Some(rate) if !jobs.is_empty() => match self.worker.store.reserve(&policy.target, jobs.len(), rate).await {
                 Ok(starts) => starts,
@@ -192,9 +245,11 @@ impl Claimer {
             let attempt = execute::Attempt {
                 worker: Arc::clone(&self.worker),
                 policy: Arc::clone(policy),
-                slot: self.lane.take_slot(),
+                _slot: self.lane.take_slot(),
                 lane: Arc::clone(&self.lane),
                 start_in,
+                // The lease is longer than this by `store::policies`.
+                start_by: sent_at + policy.lease.saturating_sub(policy.timeout * 3 + SETTLE),
                 probe,
             };
             self.worker.operations.spawn(attempt.run(job));
@@ -202,14 +257,15 @@ impl Claimer {
     }
 
     fn report(&mut self, error: &StoreError) -> Duration {
-        let delay = self.reconnect.next_delay();
+        // Passing rows over is quick work; everything else is waited for.
+        let delay = if error.is_about_data() { Duration::from_millis(10) } else { self.reconnect.next_delay() };
         let text = chain(error);
         if self.reported.as_deref() != Some(&text) {
             if error.is_about_data() {
                 error!(
                     queue = self.lane.statements.queue,
                     error = text,
-                    "A row or the schema keeps the claim from working; see `rowcall doctor`"
+                    "A row refuses its own claim, by a constraint or a trigger; it is passed over for a minute"
                 );
             } else {
                 warn!(queue = self.lane.statements.queue, error = text, "Claiming does not work; trying again");

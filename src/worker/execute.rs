@@ -29,17 +29,29 @@ pub(super) struct Attempt {
     pub(super) worker: Arc<Worker>,
     pub(super) lane: Arc<Lane>,
     pub(super) policy: Arc<Policy>,
-    pub(super) slot: Slot,
+    /// Held until the outcome is with the settler.
+    pub(super) _slot: Slot,
     pub(super) start_in: Duration,
+    /// Past this the lease may end before the operation does: it is not started any more.
+    pub(super) start_by: Instant,
     pub(super) probe: bool,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if self.probe {
+            self.lane.end_probe();
+        }
+    }
 }
 
 impl Attempt {
     pub(super) async fn run(self, job: Job) {
         let Some(started) = self.wait_for_start().await else {
-            let mut failure = Failure::new(Fault::Interrupted, "the worker ended before the operation was started");
+            let mut failure = Failure::new(Fault::Interrupted, "its turn did not come in time; it is tried again");
             failure.uncertain = job.uncertain;
-            let settlement = Settlement { job, outcome: failure.into(), delay: Duration::ZERO, duration: None };
+            let delay = if self.worker.shutdown.closing.is_cancelled() { Duration::ZERO } else { self.start_in };
+            let settlement = Settlement { job, outcome: failure.into(), delay, duration: None };
             self.lane.settle(settlement).await;
             return;
         };
@@ -54,11 +66,14 @@ impl Attempt {
         self.rest().await;
         log(&job, &outcome, duration);
         self.lane.settle(Settlement { job, outcome, delay, duration }).await;
-        drop(self.slot);
     }
 
-    /// Waits until the target's rate lets the operation start; nothing when the worker closes first.
+    /// Waits until the target's rate lets the operation start; nothing when the worker closes first, or the lease would
+    /// end before the operation.
     async fn wait_for_start(&self) -> Option<Instant> {
+        if Instant::now() + self.start_in > self.start_by {
+            return None;
+        }
         if !self.start_in.is_zero() {
             tokio::select! {
                 () = tokio::time::sleep(self.start_in) => {}
@@ -67,7 +82,7 @@ impl Attempt {
         }
         // Closing, or silent for so long that others may soon take these rows: nothing new is started.
         let may_start = self.worker.pulse.may_start() && !self.worker.shutdown.closing.is_cancelled();
-        may_start.then(Instant::now)
+        (may_start && Instant::now() <= self.start_by).then(Instant::now)
     }
 
     async fn execute(&self, job: &Job) -> Outcome {

@@ -20,8 +20,12 @@ use crate::store::{Store, StoreError};
 /// Beat every so often; five beats are missed before a worker counts as dead (15 s, in `claim.sql` and `heartbeat.sql`).
 pub const BEAT: Duration = Duration::from_secs(3);
 
-/// Two thirds of the time to death: without a beat for this long, start nothing and end what runs.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Without a beat for this long, start nothing and end what runs: a program gets five seconds to end, and all is over
+/// before the fifteen of death.
+const SILENCE_MAX: Duration = Duration::from_secs(8);
+
+/// How long a beat may take: one that hangs must leave time for the next.
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(3);
 
 /// How often a worker looks whether it has been silent for too long.
 const LISTEN_EVERY: Duration = Duration::from_millis(500);
@@ -113,7 +117,7 @@ pub(super) async fn fence(worker: Arc<Worker>) {
         ticks.tick().await;
         let silent = !worker.pulse.may_start();
         if silent && !fenced {
-            warn!(operations = worker.operations.len(), "No heartbeat came through for 10 s; ending what runs");
+            warn!(operations = worker.operations.len(), "No heartbeat came through for 8 s; ending what runs");
             worker.renew_fence().cancel();
         }
         fenced = silent;

@@ -107,11 +107,10 @@ impl Lane {
         self.alarm_set.notified().await;
     }
 
-    /// When the next alarm rings; those that rang are forgotten.
-    pub(super) fn next_alarm(&self) -> Option<Instant> {
+    /// When the next alarm rings, or rang since the claimer began to look at `looked_at`; earlier ones are forgotten.
+    pub(super) fn next_alarm(&self, looked_at: Instant) -> Option<Instant> {
         let mut alarms = lock(&self.alarms);
-        let now = Instant::now();
-        while alarms.peek().is_some_and(|Reverse(at)| *at <= now) {
+        while alarms.peek().is_some_and(|Reverse(at)| *at <= looked_at) {
             alarms.pop();
         }
         alarms.peek().map(|Reverse(at)| *at)
@@ -145,6 +144,14 @@ impl Lane {
 
     pub(super) fn set_breaker(&self, breaker: Option<Breaker>) {
         *lock(&self.open) = breaker;
+        self.wake();
+    }
+
+    /// A probe is over, however it ended: without an answer, the next one is sent when its time comes.
+    pub(super) fn end_probe(&self) {
+        if let Some(breaker) = lock(&self.open).as_mut() {
+            breaker.probing = false;
+        }
         self.wake();
     }
 

@@ -136,7 +136,11 @@ pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown)
     }
 
     // The heartbeat has a connection of its own: a busy pool must not make a living worker look dead.
-    let pulse = Pulse::start(Store::new(settings.database.pool(1, Session::Worker)), &services).await?;
+    let pulse = Pulse::start(
+        Store::new(settings.database.pool(1, Session::Worker)).with_answer_max(heartbeat::ANSWER_MAX),
+        &services,
+    )
+    .await?;
     let worker = Arc::new(Worker {
         store,
         lanes,

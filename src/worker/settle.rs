@@ -4,12 +4,14 @@
 //! Promises: an outcome is offered until the row takes it or the claim is lost; a row that somebody holds locked keeps
 //! nobody else waiting; an outcome that the database cannot take is parked by itself, not with its whole batch.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
+use uuid::Uuid;
 
 use super::Worker;
 use super::claim::sleep_until;
@@ -92,6 +94,12 @@ impl Settler {
             if batch.is_empty() {
                 continue;
             }
+            // A row's old claim and its new one may both have an outcome here; answers go by key.
+            let mut keys = HashSet::new();
+            let (batch_of_keys, twice) =
+                batch.into_iter().partition::<Vec<_>, _>(|settlement| keys.insert(settlement.job.key.clone()));
+            batch = batch_of_keys;
+            left.push(twice);
             let bounded = self.lane.policy().is_bounded();
             match self.worker.store.settle(self.lane.statements, &batch, bounded).await {
                 Ok(settled) => {
@@ -104,11 +112,12 @@ impl Settler {
                     left.push(batch);
                 }
                 Err(error) if error.is_contention() => {
-                    debug!(
-                        queue = self.lane.statements.queue,
-                        error = error.chain(),
-                        "A lock is in the way of this outcome; trying again"
-                    );
+                    let (queue, text) = (self.lane.statements.queue, error.chain());
+                    if error.is_about_schema() {
+                        warn!(queue, error = text, "The schema is not as outcomes need it; trying again");
+                    } else {
+                        debug!(queue, error = text, "A lock is in the way of this outcome; trying again");
+                    }
                     self.locked.append(&mut batch);
                 }
                 Err(error) if error.is_about_data() => {
@@ -120,9 +129,12 @@ impl Settler {
                         error = text,
                         "The database refuses this outcome"
                     );
-                    left.extend(
-                        park(settlement, error.answer().map_or(text.as_str(), |e| e.message())).map(|s| vec![s]),
-                    );
+                    let refusal = error.answer().map_or(text.as_str(), |e| e.message());
+                    let (key, token) = (settlement.job.key.clone(), settlement.job.token);
+                    match soften(settlement, refusal) {
+                        Some(settlement) => left.push(vec![settlement]),
+                        None => self.give_up(&key, token).await,
+                    }
                 }
                 Err(error) => {
                     warn!(
@@ -136,6 +148,14 @@ impl Settler {
                 }
             }
         }
+    }
+
+    /// A row that takes no write at all: at least it holds no slot of the others.
+    async fn give_up(&self, key: &str, token: Uuid) {
+        if let Err(error) = self.worker.store.release(self.lane.statements.queue, key, token).await {
+            warn!(key, error = error.chain(), "A slot could not be given back; it is free when its lease ends");
+        }
+        self.lane.wake();
     }
 
     fn acknowledge(&mut self, batch: Vec<Settlement>, settled: &[Settled], bounded: bool) {
@@ -169,14 +189,24 @@ impl Settler {
     }
 }
 
-/// An outcome that the database cannot take becomes one that it can: parked, with the reason. Nothing when even that was
-/// refused; the lease then runs out and the row comes back as uncertain.
-fn park(mut settlement: Settlement, refusal: &str) -> Option<Settlement> {
-    if settlement.outcome.verdict == Verdict::Unknown {
-        return None;
-    }
+/// How long a row rests that takes no outcome.
+const REFUSED_REST: Duration = Duration::from_mins(10);
+
+/// An outcome that the database cannot take becomes one that it can: parked, with the reason; or, where even that is
+/// refused, a wait that changes neither status nor metadata. Nothing when the row takes no write at all; the lease then
+/// runs out and the row comes back as uncertain.
+fn soften(mut settlement: Settlement, refusal: &str) -> Option<Settlement> {
     let verdict = settlement.outcome.verdict;
-    let message = format!("the operation ended as {verdict}, but the row could not be written: {refusal}");
-    settlement.outcome = Failure::new(Fault::Unknowable, message).uncertain().into();
+    let fault = match verdict {
+        Verdict::Wait => return None,
+        Verdict::Unknown => Fault::Interrupted,
+        _ => Fault::Unknowable,
+    };
+    let message = match verdict {
+        Verdict::Unknown => settlement.outcome.error.take().unwrap_or_default(),
+        _ => format!("the operation ended as {verdict}, but the row could not be written: {refusal}"),
+    };
+    settlement.outcome = Failure::new(fault, message).uncertain().into();
+    settlement.delay = REFUSED_REST;
     Some(settlement)
 }

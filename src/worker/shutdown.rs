@@ -68,14 +68,17 @@ pub(super) fn tell_service_manager(state: &[NotifyState<'_>]) {
 pub(super) async fn drain(
     worker: &Arc<Worker>,
     grace: Duration,
-    claimers: Vec<JoinHandle<()>>,
+    claimers: Vec<JoinHandle<bool>>,
     settlers: Vec<JoinHandle<()>>,
 ) -> bool {
     let mut clean = true;
     let end = Instant::now() + grace;
     // A claim that is under way still brings rows: they start, see the closing and are handed back, or run to their end.
     for claimer in claimers {
-        let _ = timeout_at(end, claimer).await;
+        if !matches!(timeout_at(end, claimer).await, Ok(Ok(true))) {
+            clean = false;
+            warn!("A claim was not answered; its rows, if it took any, are open to others in 15 s");
+        }
     }
     worker.operations.close();
     let patience = end.checked_sub(INTERRUPT + SETTLE).unwrap_or_else(Instant::now);

@@ -28,7 +28,7 @@ impl Hand {
     }
 
     pub(crate) fn claim(&self, limit: usize) -> Claim {
-        Claim { limit, worker: self.id, token: Uuid::new_v4(), lease: Duration::from_mins(10), bounded: false }
+        Claim { limit, worker: self.id, token: Uuid::new_v4(), lease: Duration::from_mins(10), bounded: false, skip: 0 }
     }
 
     pub(crate) async fn take(&self, limit: usize) -> Vec<Job> {

@@ -20,6 +20,7 @@ mod verbs;
 mod codes;
 mod chaos;
 mod privacy;
+mod review;
 
 mod operator;
 mod doctor;

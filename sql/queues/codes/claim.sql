@@ -1,11 +1,13 @@
--- Takes up to $1 due codes for worker $2 under token $3 and leases them for $4 seconds.
+-- Takes up to $1 due codes for worker $2 under token $3 and leases them for $4 seconds, past the first $5 of them.
 --
 -- Promise: while the lease holds and the worker lives, no other caller receives the same row.
 -- A row that still carries a token is `uncertain`: an attempt began and its end is not known. If a worker lost it (it
 -- died, or its lease ran out), that attempt is counted and written to history; a row handed back is not counted.
 -- A claim whose answer was lost on the way is repeated under the same token, and returns the same rows, uncertain where
 -- they were: an uncertain row carries the token with a mark (its version digit, 4, is e), and `token` is what settles it.
--- A worker that counts as dead gets nothing until it has a new name.
+-- A worker that counts as dead gets nothing until it has a new name. The time is that of the statement, not of the
+-- transaction, which may have waited for the lock on the policy before it came here.
+-- A row that refuses the claim's own write (a constraint or trigger of the users') is passed over with $5.
 -- Rows out of attempts are handed out too: the worker ends them without running anything, so none can stay stuck.
 with fence (own) as materialized (
     values ($3::uuid), (overlay($3::uuid::text placing 'e' from 15 for 1)::uuid)
@@ -19,15 +21,15 @@ due as materialized (
         case when c.claim_token <> all (array(select f.own from fence as f)) then c.claimed_by end as lost_by
     from public.codes as c
     where c.status in ('creating', 'updating', 'deleting', 'renaming')
-      and c.next_retry_at <= now()
+      and c.next_retry_at <= statement_timestamp()
       and (
           c.claimed_until is null
-          or c.claimed_until <= now()
+          or c.claimed_until <= statement_timestamp()
           or c.claim_token = any (array(select f.own from fence as f))
           or c.claimed_by in (
               select w.id
               from rowcall.workers as w
-              where w.heartbeat_at <= now() - interval '15 seconds'
+              where w.heartbeat_at <= statement_timestamp() - interval '15 seconds'
           )
       )
     order by c.next_retry_at, c.id
@@ -36,10 +38,11 @@ due as materialized (
             select
             from rowcall.workers as w
             where w.id = $2::uuid
-              and w.heartbeat_at <= now() - interval '15 seconds'
-        ) then 0
-        else $1::bigint
+              and w.heartbeat_at > statement_timestamp() - interval '15 seconds'
+        ) then $1::bigint
+        else 0
     end
+    offset $5::bigint
     for no key update skip locked
 ),
 
@@ -51,7 +54,7 @@ claimed as (
             else $3::uuid
         end,
         claimed_by = $2::uuid,
-        claimed_until = now() + $4::double precision * interval '1 second',
+        claimed_until = statement_timestamp() + $4::double precision * interval '1 second',
         attempts = case
             when c.id = any (array(select d.id from due as d where d.lost_by is not null)) then c.attempts + 1
             else c.attempts

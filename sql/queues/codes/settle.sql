@@ -120,7 +120,10 @@ written as (
         claim_token = case when h.uncertain and h.settled_as <> 'done' then gen_random_uuid() end,
         claimed_by = null,
         claimed_until = null,
-        updated_at = case when h.settled_as = 'superseded' then c.updated_at else now() end
+        updated_at = case
+            when h.settled_as = 'superseded' or (h.settled_as = 'wait' and h.duration is null) then c.updated_at
+            else now()
+        end
     from held as h
     where c.id = h.id
     returning
