@@ -131,7 +131,11 @@ impl Claimer {
         let sent_at = Instant::now();
         let alone = self.alone;
         let jobs = self.claim(&policy, free).await?;
-        let full = jobs.len() == free || (alone && !jobs.is_empty());
+        let full = jobs.len() == free || alone;
+        if alone && jobs.is_empty() {
+            // An error is told before its transaction lets go of its locks: what was refused just now may be locked still.
+            return Ok(Next::Pause(Duration::from_millis(50)));
+        }
         self.start(&policy, jobs, false, sent_at).await;
         if !full {
             self.lane.sated();

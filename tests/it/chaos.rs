@@ -40,6 +40,13 @@ async fn workers_killed_with_9_in_the_middle_leave_nothing_undone_and_nothing_do
     for worker in &first {
         worker.signal(Signal::SIGKILL);
     }
+    // What they had sent before they died is still carried out.
+    db.eventually(
+        "their statements have ended",
+        "not exists (select from pg_stat_activity
+             where datname = current_database() and state = 'active' and pid <> pg_backend_pid())",
+    )
+    .await;
     db.run("create table cut as select id from codes where claimed_by is not null").await;
     // They are dead; nobody waits here for the 15 s that another test measures.
     db.run("update rowcall.workers set heartbeat_at = now() - interval '1 minute'").await;

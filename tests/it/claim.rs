@@ -212,7 +212,7 @@ async fn a_claim_changes_no_index() {
     db.ask(200).await;
     // Few enough to find room on their page beside the rows that it was filled with.
     let claim = CODES.claim.replace("$1", "5").replace("$2", &format!("'{}'", hand.id));
-    let claim = claim.replace("$3", &format!("'{}'", Uuid::new_v4())).replace("$4", "600");
+    let claim = claim.replace("$3", &format!("'{}'", Uuid::new_v4())).replace("$4", "600").replace("$5", "0");
     let client = db.connect().await;
     database::run(&client, &format!("begin; {claim}")).await;
     let hot = "select n_tup_upd || ' ' || n_tup_hot_upd from pg_stat_xact_user_tables where relname = 'codes'";

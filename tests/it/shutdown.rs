@@ -84,7 +84,7 @@ async fn a_second_sigterm_ends_at_once() {
 async fn a_worker_that_waits_for_its_rate_hands_its_rows_back_unstarted() {
     let db = TestDatabase::new().await;
     db.fast().await;
-    db.run("update rowcall.queues set rate_per_second = 0.01, rate_burst = 2, slots = 2").await;
+    db.run("update rowcall.queues set rate_per_second = 0.01, rate_burst = 2, slots = 2, lease = '1 hour'").await;
     let scripted = Scripted::done();
     let worker = db.worker(scripted.clone());
     db.ask(4).await;
