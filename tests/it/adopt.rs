@@ -157,3 +157,29 @@ async fn a_table_that_does_not_fit_is_refused_with_what_mends_it_and_left_alone(
         assert_eq!(db.get::<String>(columns).await, before, "the table is as it was");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_of_the_users_finds_its_tables_by_their_bare_names() {
+    let db = adopted(
+        "create table codes (id serial primary key, code text not null, status text not null, metadata jsonb);
+         insert into codes (code, status) values ('OLD', 'active');
+         create table audit (told text);
+         create function tell() returns trigger language plpgsql as $$
+         begin
+             insert into audit values (tg_op || ' ' || new.code || ' ' || new.status);
+             return null;
+         end $$;
+         create trigger tell after insert or update of status on codes for each row execute function tell()",
+    )
+    .await;
+    works(&db).await;
+    db.run(
+        "update codes set status = 'active', error_message = 'no', metadata = '{\"action\": \"delete\"}' where code = 'NEW';
+         select rowcall.retry('codes', id::text) from codes where code = 'NEW'",
+    )
+    .await;
+    let told: Vec<String> = db.all("select told from audit").await;
+    for fact in ["INSERT NEW active", "UPDATE NEW failed", "UPDATE NEW deleting"] {
+        assert!(told.iter().any(|line| line == fact), "{fact}: {told:?}");
+    }
+}
