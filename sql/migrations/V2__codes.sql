@@ -11,6 +11,74 @@ create table if not exists public.codes (
     constraint codes_metadata_is_object check (jsonb_typeof(metadata) = 'object')
 );
 
+-- Of what rowcall itself carries, the table may have columns of the same names; they must be such that neither the stamp
+-- in a user's transaction nor the worker's statements fail on them.
+do $$
+declare
+    carried record;
+    is_first constant boolean := to_regtype('rowcall.codes_key') is null;
+    has_values boolean := false;
+begin
+    for carried in
+        select
+            a.attname as name,
+            n.types,
+            n.given,
+            a.attname like 'claim%' or a.attname = 'error_message' as is_emptied,
+            format_type(a.atttypid, a.atttypmod) as found,
+            a.attnotnull as is_filled,
+            a.atthasdef as has_default,
+            a.attgenerated <> '' or a.attidentity <> '' as is_generated
+        from (values
+            ('updated_at', '{timestamp with time zone,timestamp without time zone,date}'::text[], null),
+            ('attempts', '{integer}', '0'),
+            ('max_attempts', '{integer}', '4'),
+            ('next_retry_at', '{timestamp with time zone}', 'now()'),
+            ('error_message', '{text,character varying}', null),
+            ('generation', '{integer}', '0'),
+            ('claim_token', '{uuid}', null),
+            ('claimed_by', '{uuid}', null),
+            ('claimed_until', '{timestamp with time zone}', null),
+            ('requested_by', '{text,character varying}', null),
+            ('requested_at', '{timestamp with time zone}', null)
+        ) as n (name, types, given)
+        join pg_attribute as a on a.attname = n.name
+        where a.attrelid = 'public.codes'::regclass
+          and not a.attisdropped
+        order by a.attnum
+    loop
+        if carried.is_generated then
+            raise exception 'public.codes.% is generated, rowcall writes it', carried.name
+                using hint = format('alter table public.codes rename column %1$I to own_%1$s', carried.name);
+        end if;
+        if is_first and carried.name like 'claim%' then
+            execute format('select exists (select from public.codes where %I is not null)', carried.name) into has_values;
+        end if;
+        if has_values then
+            raise exception 'public.codes.% has values of your own, rowcall keeps its claims there', carried.name
+                using hint = format('alter table public.codes rename column %1$I to own_%1$s', carried.name);
+        elsif regexp_replace(carried.found, '\(\d+\)', '') <> all (carried.types) or carried.found like 'character varying(%' then
+            raise exception 'public.codes.% is of type %, rowcall needs %', carried.name, carried.found, carried.types[1]
+                using hint = format(
+                    'alter table public.codes rename column %1$I to own_%1$s, or, if it means the same: '
+                        'alter table public.codes alter column %1$I drop default, alter column %1$I type %2$s using %1$I::text::%2$s',
+                    carried.name, carried.types[1]
+                );
+        elsif carried.given is not null and not (carried.is_filled and carried.has_default) then
+            raise exception 'public.codes.% may be null or has no default, rowcall needs it filled', carried.name
+                using hint = format(
+                    'update public.codes set %1$I = %2$s where %1$I is null; '
+                        'alter table public.codes alter column %1$I set default %2$s, alter column %1$I set not null',
+                    carried.name, carried.given
+                );
+        elsif carried.is_emptied and (carried.is_filled or carried.has_default) then
+            raise exception 'public.codes.% may not be null or has a default, rowcall empties it', carried.name
+                using hint = format('alter table public.codes alter column %1$I drop not null, alter column %1$I drop default', carried.name);
+        end if;
+    end loop;
+end
+$$;
+
 -- A table that was there before must have what rowcall reads; say which column is wrong and what mends it.
 do $$
 declare
