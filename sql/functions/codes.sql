@@ -1,4 +1,5 @@
 -- What the queue of codes needs beside its two statements: the row that a rename leaves behind, and the operator's verbs.
+-- They name everything in full, and search public all the same: the users' own triggers on the table run under their path.
 
 -- Puts the row of a renamed code: a copy of the old row, active, under the new code. Called by settle.sql for a rename
 -- that is done. A row of that code that was deleted or never came to be is put to use again; one that lives is left alone.
@@ -6,7 +7,7 @@
 -- locked must not hold up a batch of outcomes: the statement fails soon, and is tried again without the others.
 create or replace function rowcall.put_renamed_code(old_key rowcall.codes_key, new_code text, metadata jsonb) returns text
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, public
 set lock_timeout = '200ms'
 as $$
 declare
@@ -53,7 +54,7 @@ $$;
 -- Asks for a stopped code's last request again, or tries a waiting one now. Returns what it did, in words.
 create or replace function rowcall.retry_codes(wanted_key text) returns text
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, public
 as $$
 declare
     found public.codes;
@@ -122,7 +123,7 @@ $$;
 -- Takes a request back that is not done. Returns what it did, in words.
 create or replace function rowcall.cancel_codes(wanted_key text) returns text
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, public
 as $$
 declare
     found public.codes;

@@ -5,6 +5,7 @@
 //! installed is recorded with a fingerprint, so that `doctor` can tell when somebody changed it by hand.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::fmt::Write as _;
 
 use refinery::{Migration, Runner};
@@ -151,7 +152,7 @@ pub async fn apply(database: &Database) -> Result<Vec<String>, MigrateError> {
         .batch_execute("create schema if not exists rowcall")
         .await
         .map_err(statement("create the schema rowcall (the role needs CREATE on the database)"))?;
-    let report = runner().run_async(&mut client).await.map_err(|e| MigrateError::Migrations(Box::new(e)))?;
+    let report = runner().run_async(&mut client).await.map_err(migrations_failed)?;
     apply_current(&mut client).await?;
     let mut done: Vec<String> = report.applied_migrations().iter().map(ToString::to_string).collect();
     if before.current {
@@ -207,7 +208,7 @@ pub async fn require(database: &Database) -> Result<(), MigrateError> {
 /// Everything that `apply` would run on an empty database, as a script for `psql`.
 pub fn script() -> String {
     let mut script = format!(
-        "-- rowcall {} schema. Harmless when run again.\n\\set ON_ERROR_STOP on\nbegin;\n\ncreate schema if not exists rowcall;\n\
+        "-- rowcall {} schema. Harmless when run again.\n\\set ON_ERROR_STOP on\n{LOCK_TIMEOUT};\nbegin;\n\ncreate schema if not exists rowcall;\n\
          create table if not exists {HISTORY} (\n    version int4 primary key,\n    name varchar(255),\n    \
          applied_on varchar(255),\n    checksum varchar(255)\n);\n",
         env!("CARGO_PKG_VERSION")
@@ -250,6 +251,18 @@ fn sorted(runner: &Runner) -> Vec<Migration> {
     let mut migrations = runner.get_migrations().clone();
     migrations.sort_by_key(Migration::version);
     migrations
+}
+
+/// Tells a lock that somebody holds from other faults of a migration.
+fn migrations_failed(error: refinery::Error) -> MigrateError {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.downcast_ref().and_then(tokio_postgres::Error::code) == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+            return MigrateError::Locked { file: "a migration" };
+        }
+        cause = inner.source();
+    }
+    MigrateError::Migrations(Box::new(error))
 }
 
 /// Tells a lock that somebody holds from other faults of a step.

@@ -84,7 +84,13 @@ const OBJECTS: Check = Check {
 const ACCESS: Check = Check {
     name: "access",
     sql: include_str!("../../../sql/statements/doctor_access.sql"),
-    clean: "row level security is on, and the role may do what a worker does",
+    clean: "the role sees every row, and may do what a worker does",
+};
+
+const ROW_SECURITY: Check = Check {
+    name: "row security",
+    sql: include_str!("../../../sql/statements/doctor_row_security.sql"),
+    clean: "it is on for every table of a queue",
 };
 
 const COLUMNS: Check = Check {
@@ -141,6 +147,7 @@ pub async fn database(client: &mut Client, queues: &[&str]) -> Vec<Finding> {
     let mut findings = objects(client).await;
     findings.extend(run(client, &OBJECTS, &[]).await);
     findings.extend(run(client, &ACCESS, &[&queues]).await);
+    findings.extend(run(client, &ROW_SECURITY, &[&queues]).await);
     findings.extend(run(client, &COLUMNS, &[]).await);
     findings.extend(run(client, &TRANSACTIONS, &[]).await);
     findings.extend(run(client, &WORKERS, &[&queues]).await);
