@@ -150,7 +150,7 @@ fn fienta_settings(environment: &impl Environment) -> Result<fienta::Settings, C
         .ok_or_else(|| value("FIENTA_CLI", &command, "a command with its arguments, quoted as in a shell"))?;
     let event_id = environment.get("FIENTA_EVENT_ID");
     if let Some(id) = event_id.as_deref().filter(|id| !id.bytes().all(|b| b.is_ascii_digit()) || id.len() > 20) {
-        return Err(value("FIENTA_EVENT_ID", id, "the number of the event, such as 118714"));
+        return Err(value("FIENTA_EVENT_ID", id, "the number of the event, such as 200100"));
     }
     Ok(fienta::Settings {
         argv,

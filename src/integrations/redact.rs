@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(personal("for ama.k+x@example.com: failed"), "for •••: failed");
         assert_eq!(personal("u=ama%40example.com"), "u=•••");
         assert_eq!(personal("call +233 24 123 45 67 or 0241-234-567!"), "call ••• or •••!");
-        let plain = "cli.ts:120:15 on 2026-01-31: HTTP 503, id 118714, 3 + 4 @ noon";
+        let plain = "cli.ts:120:15 on 2026-01-31: HTTP 503, id 200100, 3 + 4 @ noon";
         assert_eq!(personal(plain), plain);
     }
 

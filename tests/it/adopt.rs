@@ -68,13 +68,13 @@ async fn a_table_with_a_uuid_id_is_adopted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_of_the_users_are_carried_over_by_a_rename() {
     let db = adopted(
-        "create table events (id int primary key); insert into events values (118714);
+        "create table events (id int primary key); insert into events values (200100);
          create table codes (
              id bigint generated always as identity primary key, code text not null unique, status text not null default 'active',
              metadata jsonb not null, event_id int not null references events, \"Partner Name\" text not null,
              discount numeric not null check (discount > 0), shout text generated always as (upper(code)) stored
          );
-         insert into codes (code, metadata, event_id, \"Partner Name\", discount) values ('OLD', '{}', 118714, 'Ada', 12.5)",
+         insert into codes (code, metadata, event_id, \"Partner Name\", discount) values ('OLD', '{}', 200100, 'Ada', 12.5)",
     )
     .await;
     works(&db).await;

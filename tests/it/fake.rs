@@ -19,7 +19,7 @@ use crate::process::ROWCALL;
 
 pub(crate) const EMAIL: &str = "owner@example.com";
 pub(crate) const PASSWORD: &str = "correct horse 42";
-pub(crate) const EVENT_ID: &str = "118714";
+pub(crate) const EVENT_ID: &str = "200100";
 
 /// A Fienta of its own for a test.
 pub(crate) struct Fake {

@@ -105,7 +105,7 @@ impl Scratch {
         command.envs([
             ("FIENTA_EMAIL", "owner@example.com"),
             ("FIENTA_PASSWORD", "secret"),
-            ("FIENTA_EVENT_ID", "118714"),
+            ("FIENTA_EVENT_ID", "200100"),
         ]);
         command
     }

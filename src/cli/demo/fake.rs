@@ -63,7 +63,7 @@ impl Fake {
             dir: None,
             email: Some("demo@example.com".to_owned()),
             password: Some(SecretString::from("demo")),
-            event_id: Some("118714".to_owned()),
+            event_id: Some("200100".to_owned()),
             guard: own.clone(),
         })
     }

@@ -94,7 +94,7 @@ impl Fienta {
             return Err(format!("Fienta is not configured: codes wait until {} is set.", missing.join(", ")));
         }
         if !settings.event_id.as_deref().is_some_and(request::is_id) {
-            return Err("FIENTA_EVENT_ID is not an event's number, like 118714; codes wait until it is.".to_owned());
+            return Err("FIENTA_EVENT_ID is not an event's number, like 200100; codes wait until it is.".to_owned());
         }
         Ok(())
     }
