@@ -51,14 +51,13 @@ begin
 end
 $$;
 
--- Asks for a stopped code's last request again, or tries a waiting one now. Returns what it did, in words.
-create or replace function rowcall.retry_codes(wanted_key text) returns text
+-- The row with that key, locked; or, when there is none, an error that says which key a code of that name has.
+create or replace function rowcall.known_code(wanted_key text) returns public.codes
 language plpgsql
 set search_path = pg_catalog, public
 as $$
 declare
     found public.codes;
-    again text;
 begin
     select c.*
     into found
@@ -70,11 +69,23 @@ begin
         raise exception 'codes has no row with the key %', wanted_key
             using errcode = 'no_data_found',
                 hint = coalesce(
-                    (select format('the code %s has the key %s', c.code, c.id) from public.codes as c where c.code = wanted_key),
+                    (select format('the code %s has the key %s', c.code, c.id) from public.codes as c where c.code = wanted_key limit 1),
                     'the key is the row''s id; rowcall status shows it'
                 );
     end if;
+    return found;
+end
+$$;
 
+-- Asks for a stopped code's last request again, or tries a waiting one now. Returns what it did, in words.
+create or replace function rowcall.retry_codes(wanted_key text) returns text
+language plpgsql
+set search_path = pg_catalog, public
+as $$
+declare
+    found public.codes := rowcall.known_code(wanted_key);
+    again text;
+begin
     if found.claimed_until > now() then
         return format('%s is running; nothing to do', found.code);
     end if;
@@ -126,23 +137,9 @@ language plpgsql
 set search_path = pg_catalog, public
 as $$
 declare
-    found public.codes;
+    found public.codes := rowcall.known_code(wanted_key);
     back text;
 begin
-    select c.*
-    into found
-    from public.codes as c
-    where c.id::text = wanted_key
-    for no key update;
-
-    if found.id is null then
-        raise exception 'codes has no row with the key %', wanted_key
-            using errcode = 'no_data_found',
-                hint = coalesce(
-                    (select format('the code %s has the key %s', c.code, c.id) from public.codes as c where c.code = wanted_key),
-                    'the key is the row''s id; rowcall status shows it'
-                );
-    end if;
     if found.status not in ('creating', 'updating', 'deleting', 'renaming') then
         raise exception 'the code % is %: there is nothing to cancel', found.code, found.status
             using errcode = 'invalid_parameter_value';

@@ -81,7 +81,7 @@ async fn columns_of_the_users_are_carried_over_by_a_rename() {
     let new: Value = db.get("select to_jsonb(c) from codes as c where code = 'NEW'").await;
     assert_eq!(
         (new["event_id"].as_i64(), new["Partner Name"].as_str(), new["discount"].as_f64(), new["shout"].as_str()),
-        (Some(118_714), Some("Ada"), Some(12.5), Some("NEW"))
+        (Some(200_100), Some("Ada"), Some(12.5), Some("NEW"))
     );
 }
 

@@ -8,6 +8,7 @@ pub mod latency;
 pub mod ring;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
@@ -16,6 +17,7 @@ use tokio_postgres::Client;
 use crate::config::{self, ProcessEnvironment};
 use crate::store::connect::Database;
 use crate::store::migrate;
+use crate::worker::Settings;
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -60,6 +62,17 @@ impl Scratch {
         migrate::apply(&database).await?;
         let client = database.client().await?;
         Ok(Self { database, client, server })
+    }
+
+    /// The settings of a worker on it.
+    fn settings(&self) -> Settings {
+        Settings {
+            database: self.database.clone(),
+            listen: self.database.clone(),
+            sweep: Duration::from_secs(30),
+            grace: Duration::from_secs(10),
+            monitor: None,
+        }
     }
 
     async fn drop(self) -> anyhow::Result<()> {
