@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use deadpool_postgres::Object;
+use postgres_types::Json;
 use tokio_postgres::Row;
-use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::queues::Statements;

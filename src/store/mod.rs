@@ -20,10 +20,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, PoolError};
+use postgres_types::ToSql;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::error::DbError;
-use tokio_postgres::types::ToSql;
 
 /// How long to wait for an answer: a little longer than the server lets a statement run. Keepalives notice a peer whose
 /// machine is gone; only this notices one that is there and says nothing.

@@ -1,7 +1,7 @@
 //! What an operator sees and does: views read, functions called, nothing else.
 
+use postgres_types::Json;
 use serde::Serialize;
-use tokio_postgres::types::Json;
 
 use super::{Store, StoreError};
 

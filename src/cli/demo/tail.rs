@@ -12,10 +12,10 @@ use anyhow::Context;
 use futures_util::StreamExt;
 use futures_util::stream::poll_fn;
 use jiff::Timestamp;
+use postgres_types::Json;
 use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use tokio_postgres::types::Json;
 use tokio_postgres::{AsyncMessage, Client};
 
 use super::style::{WIDTH, dim, say, status, wrap};

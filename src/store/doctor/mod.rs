@@ -7,8 +7,8 @@ pub mod bell;
 
 use std::time::{Duration, SystemTime};
 
+use postgres_types::ToSql;
 use serde::Serialize;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Transaction};
 
 use super::chain;
