@@ -147,6 +147,16 @@ impl TestDatabase {
         }
     }
 
+    /// Waits until a condition holds, and pushes what it waits for now and then.
+    pub(crate) async fn nudged(&self, nudge: &str, fact: &str, condition: &str) {
+        let began = Instant::now();
+        while !self.get::<Option<bool>>(&format!("select {condition}")).await.unwrap_or_default() {
+            assert!(began.elapsed() < PATIENCE, "waited for this: {fact}\n{}", self.standing().await);
+            self.run(nudge).await;
+            tokio::time::sleep(LOOK_EVERY * 10).await;
+        }
+    }
+
     /// Waits until no row asks for anything any more.
     pub(crate) async fn all_ended(&self) {
         self.eventually(
