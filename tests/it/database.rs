@@ -138,6 +138,7 @@ impl TestDatabase {
         self.within(PATIENCE, fact, condition).await;
     }
 
+    // A condition in SQL has no event to wait for: look at it often, and fail with what was seen.
     pub(crate) async fn within(&self, patience: Duration, fact: &str, condition: &str) {
         let began = Instant::now();
         while !self.get::<Option<bool>>(&format!("select {condition}")).await.unwrap_or_default() {
