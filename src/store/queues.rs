@@ -9,6 +9,9 @@ pub struct Statements {
     pub claim: &'static str,
     /// Ten arrays of outcomes → `key`, `settled_as`.
     pub settle: &'static str,
+    /// No parameter → the seconds until a row comes due that nobody settled lately, or null. For queues whose claims put
+    /// rows off; others have their alarms from what they settle.
+    pub next: Option<&'static str>,
 }
 
 /// Promo codes: `public.codes`.
@@ -16,6 +19,15 @@ pub static CODES: Statements = Statements {
     queue: "codes",
     claim: include_str!("../../sql/queues/codes/claim.sql"),
     settle: include_str!("../../sql/queues/codes/settle.sql"),
+    next: None,
+};
+
+/// Replies to approved, denied and edited actions: `public.actions`. Its serial key is the contact.
+pub static ACTIONS: Statements = Statements {
+    queue: "actions",
+    claim: include_str!("../../sql/queues/actions/claim.sql"),
+    settle: include_str!("../../sql/queues/actions/settle.sql"),
+    next: Some(include_str!("../../sql/queues/actions/next.sql")),
 };
 
 /// Every queue of this build.

@@ -106,10 +106,14 @@ impl Claimer {
         let jobs = self.claim(&policy, free).await?;
         let full = jobs.len() == free;
         self.start(&policy, jobs, false).await;
-        if !full {
-            self.lane.sated();
+        if full {
+            return Ok(Next::Again);
         }
-        Ok(if full { Next::Again } else { Next::Sleep })
+        self.lane.sated();
+        Ok(match self.worker.store.next_due(self.lane.statements).await? {
+            Some(due_in) => Next::Pause(due_in + Duration::from_millis(20)),
+            None => Next::Sleep,
+        })
     }
 
     /// What to do behind an open breaker: probe with one row when that is due, else tell the rows.
