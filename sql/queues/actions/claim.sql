@@ -200,25 +200,23 @@ lost as (
 ),
 
 -- The bubble follows. One that somebody holds locked is left to the sweep.
+free_bubble as materialized (
+    select m.id, m.metadata ->> 'action_id' as key
+    from public.messages as m
+    where m.message_type = 'action_indicator'
+      and m.metadata ->> 'action_id' = any (array(select a.id::text from claimed as a))
+    for no key update skip locked
+),
+
 bubble as (
     update public.messages as m
     set metadata = coalesce(m.metadata, '{}')
             || rowcall.bubble(a.id::text, a.status, a.reply_status, a.generation, true, null),
         updated_at = now()
-    from claimed as a
-    where m.message_type = 'action_indicator'
-      and m.metadata ->> 'action_id' = a.id::text
-      and m.id = any (array(
-          select b.id
-          from claimed as o
-          cross join lateral (
-              select m.id
-              from public.messages as m
-              where m.message_type = 'action_indicator'
-                and m.metadata ->> 'action_id' = o.id::text
-              for no key update skip locked
-          ) as b
-      ))
+    from free_bubble as f
+    join claimed as a on a.id::text = f.key
+    where m.id = f.id
+      and m.id = any (array(select b.id from free_bubble as b))
 ),
 
 new_bubble as (
@@ -232,12 +230,12 @@ new_bubble as (
             || rowcall.bubble(a.id::text, a.status, a.reply_status, a.generation, true, null)
     from claimed as a
     where a.contact_id is not null
-      and not exists (
-          select
+      and a.id::text <> all (array(
+          select m.metadata ->> 'action_id'
           from public.messages as m
           where m.message_type = 'action_indicator'
-            and m.metadata ->> 'action_id' = a.id::text
-      )
+            and m.metadata ->> 'action_id' = any (array(select o.id::text from claimed as o))
+      ))
 ),
 
 told as (

@@ -175,25 +175,23 @@ told as (
 ),
 
 -- The bubble follows. One that somebody holds locked is left to the sweep.
+free_bubble as materialized (
+    select m.id, m.metadata ->> 'action_id' as key
+    from public.messages as m
+    where m.message_type = 'action_indicator'
+      and m.metadata ->> 'action_id' = any (array(select w.key from written as w))
+    for no key update skip locked
+),
+
 bubble as (
     update public.messages as m
     set metadata = coalesce(m.metadata, '{}')
             || rowcall.bubble(w.key, w.status, w.reply_status, w.generation, false, w.error_message),
         updated_at = now()
-    from written as w
-    where m.message_type = 'action_indicator'
-      and m.metadata ->> 'action_id' = w.key
-      and m.id = any (array(
-          select b.id
-          from written as o
-          cross join lateral (
-              select m.id
-              from public.messages as m
-              where m.message_type = 'action_indicator'
-                and m.metadata ->> 'action_id' = o.key
-              for no key update skip locked
-          ) as b
-      ))
+    from free_bubble as f
+    join written as w on w.key = f.key
+    where m.id = f.id
+      and m.id = any (array(select b.id from free_bubble as b))
 ),
 
 -- Who is next of each contact that is free again.
