@@ -7,6 +7,8 @@ mod demo;
 mod command;
 mod fienta;
 mod operator;
+mod actions_rows;
+mod actions_words;
 mod doctor;
 mod scratch;
 mod process;
