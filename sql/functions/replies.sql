@@ -50,7 +50,17 @@ begin
             select
                 '+' || nullif(regexp_replace(c.phone, '[^0-9]', '', 'g'), '') as phone,
                 c.name,
-                c.last_inbound_at,
+                -- WhatsApp said that the 24 hours since the customer's last message are over: it knows better than we do.
+                case
+                    when exists (
+                        select
+                        from public.action_responses as r
+                        where r.action_id = compose_reply.action_id
+                          and r.error_code = '131047'
+                          and r.status_at > coalesce(c.last_inbound_at, '-infinity')
+                    ) then 'epoch'
+                    else c.last_inbound_at
+                end as last_inbound_at,
                 array[c.language, split_part(replace(c.language, '-', '_'), '_', 1), 'en'] as languages
             from public.contacts as c
             where c.id = compose_reply.contact_id

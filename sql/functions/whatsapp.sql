@@ -84,6 +84,40 @@ begin
     if about.generation <> split_part(wanted, ':', 3)::integer then
         return 'kept: of an earlier request';
     end if;
+    -- Accepted, and then refused because the customer last wrote more than 24 hours ago: the approved template may still be
+    -- sent. It is a request of its own, whose payload says that the window is closed.
+    if told = 'failed'
+        and whatsapp_status.error_code = '131047'
+        and reply.made_by is distinct from 'approved_template'
+        and about.reply_status in ('sent', 'unknown')
+        and jsonb_typeof(
+            rowcall.compose_reply(
+                about.id, about.action_type, about.status, about.user_response, about.details, about.contact_id
+            ) -> 'approved_template'
+        ) = 'object'
+    then
+        update public.actions as a
+        set reply_status = 'pending',
+            generation = a.generation + 1,
+            attempts = 0,
+            next_retry_at = now(),
+            held_back = false,
+            error_message = failed_because || '; the approved template is sent instead',
+            claim_token = null,
+            claimed_by = null,
+            claimed_until = null,
+            requested_at = now(),
+            updated_at = now()
+        where a.id = about.id;
+        insert into rowcall.attempts (queue, key, generation, attempt, settled_as, error, response, requested_by)
+        values (
+            'actions', about.id::text, about.generation, greatest(about.attempts, 1), 'failed', failed_because,
+            jsonb_build_object('by', 'status webhook'), about.requested_by
+        );
+        perform rowcall.show_action(about.id);
+        perform pg_notify('rowcall', 'actions');
+        return 'asked again with the approved template';
+    end if;
     if about.reply_status = 'unknown'
         or (about.reply_status = 'sent' and told = 'failed')
         or (about.reply_status = 'failed' and told in ('delivered', 'read') and about.resolved_by is null)

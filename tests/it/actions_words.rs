@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::actions_rows::{Rows, nobody_knows, sent};
 use crate::scratch::Scratch;
 use rowcall::failure::{Failure, Fault};
+use rowcall::outcome::Outcome;
 use rowcall::store::connect::Database;
 use rowcall::store::migrate;
 
@@ -233,6 +234,26 @@ async fn an_accepted_message_that_is_not_delivered_fails_by_its_message_id() {
     assert_eq!(rows.text(&status("null", "w1", "delivered")).await, "settled: sent");
     assert_eq!((rows.reply_status(id).await.as_str(), rows.bubble(id).await.as_str()), ("sent", "Sent"));
     assert_eq!(rows.text("select generation from actions").await, "1");
+}
+
+#[tokio::test]
+async fn a_window_that_was_closed_after_all_is_answered_with_the_approved_template() {
+    let rows = Rows::new().await;
+    rows.run("update response_templates set approved_name = 'update', approved_language = 'en_US'").await;
+    let id = rows.action().await;
+    rows.run("update contacts set last_inbound_at = now() - interval '23 hours'").await;
+    rows.answer(id, "approved").await;
+    let job = rows.claim_one().await;
+    rows.settle(job, sent("w1")).await;
+    assert_eq!(rows.text(&status("null", "w1", "failed")).await, "asked again with the approved template");
+    assert_eq!(rows.text(&status("null", "w1", "failed")).await, "known already");
+    let job = rows.claim_one().await;
+    let payload: Value = job.payload().unwrap();
+    assert_eq!(payload["contact"]["last_inbound_at"].as_str().map(|at| &at[..4]), Some("1970"));
+    let result = json!({"message_id": "w2", "provider": "meta", "text": "t", "made_by": "approved_template"});
+    rows.settle(job, Outcome::done(Some(result))).await;
+    assert_eq!(rows.text(&status("null", "w2", "failed")).await, "settled: failed", "once, and no more");
+    assert!(rows.claim(10).await.is_empty());
 }
 
 #[tokio::test]
