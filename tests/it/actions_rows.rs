@@ -401,6 +401,42 @@ async fn a_contacts_replies_go_out_one_at_a_time_in_the_order_asked() {
 }
 
 #[tokio::test]
+async fn a_reply_that_was_asked_anew_while_it_runs_lets_no_other_of_its_contact_in() {
+    let rows = Rows::new().await;
+    let (_, actions) = rows.contact(2).await;
+    rows.run("update actions set status = 'approved'").await;
+    let first = rows.claim_one().await;
+    rows.answer(actions[0], "denied").await;
+    assert!(rows.claim(10).await.is_empty(), "the second is the oldest now, and the first still runs");
+    rows.run(&format!("select rowcall.cancel_actions('{}')", actions[0])).await;
+    rows.run("update actions set next_retry_at = now()").await;
+    assert!(rows.claim(10).await.is_empty(), "taken back, and it still runs");
+    assert_eq!(rows.settle(first, sent("w")).await, "superseded");
+    assert_eq!(rows.claim_one().await.key, actions[1].to_string());
+}
+
+#[tokio::test]
+async fn a_claim_that_saw_an_older_turn_takes_nothing() {
+    let rows = Arc::new(Rows::new().await);
+    rows.contact(2).await;
+    rows.run("update actions set status = 'approved'").await;
+    let job = rows.claim_one().await;
+    rows.settle(job, sent("w")).await;
+
+    // Another claimer moves the turn on, after this one has looked and before it has its turn.
+    rows.run("begin; update rowcall.contact_turns set turn = turn + 1").await;
+    let slow = Arc::clone(&rows);
+    let claim = tokio::spawn(async move { slow.claim(10).await.len() });
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while rows.scratch.text(&format!("select ({waits})::text")).await == "0" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    rows.run("commit").await;
+    assert_eq!(claim.await.unwrap(), 0);
+    assert_eq!(rows.claim(10).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_contact_gets_five_at_once_and_then_one_in_six_seconds() {
     let rows = Rows::new().await;
     rows.contact(7).await;
