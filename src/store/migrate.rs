@@ -27,7 +27,7 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set local lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 19] = [
+static CURRENT: [(&str, &str); 20] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
@@ -38,6 +38,7 @@ static CURRENT: [(&str, &str); 19] = [
     ("sql/views/history.sql", include_str!("../../sql/views/history.sql")),
     ("sql/functions/replies.sql", include_str!("../../sql/functions/replies.sql")),
     ("sql/functions/actions.sql", include_str!("../../sql/functions/actions.sql")),
+    ("sql/functions/feedback.sql", include_str!("../../sql/functions/feedback.sql")),
     ("sql/functions/whatsapp.sql", include_str!("../../sql/functions/whatsapp.sql")),
     ("triggers/stamp.sql", include_str!("../../triggers/stamp.sql")),
     ("triggers/ring.sql", include_str!("../../triggers/ring.sql")),
