@@ -250,7 +250,11 @@ async fn rows_that_nobody_works_are_told() {
             "the row 2 (PARKED) is parked, nobody knows whether it took effect: nobody answered",
         ]
     );
-    assert_eq!(found[2].mend, "select rowcall.retry('codes', '2');");
+    assert_eq!(
+        found[2].mend,
+        "select rowcall.retry('codes', '2'); or, knowing that it took effect: \
+         select rowcall.resolve('codes', '2', 'done', 'how you know');"
+    );
 }
 
 #[tokio::test]

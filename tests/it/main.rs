@@ -23,6 +23,8 @@ mod privacy;
 mod review;
 
 mod operator;
+mod actions_rows;
+mod actions_words;
 mod doctor;
 mod demo;
 
