@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::services::services;
 use crate::config::{Config, ProcessEnvironment};
+use crate::readiness::Readiness;
 use crate::store::migrate;
 use crate::worker::shutdown::Shutdown;
 use crate::worker::{self, Settings};
@@ -20,6 +21,7 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
         sweep: config.sweep,
         grace: config.grace,
         monitor: config.monitor,
+        readiness: Readiness::default(),
     };
     worker::run(settings, services, shutdown).await?;
     Ok(ExitCode::SUCCESS)
