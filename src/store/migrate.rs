@@ -12,6 +12,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
 
 use super::connect::Database;
+use super::{Store, StoreError};
 
 mod embedded {
     refinery::embed_migrations!("sql/migrations");
@@ -197,6 +198,20 @@ pub async fn drift(client: &mut Client) -> Result<Vec<Drifted>, tokio_postgres::
 pub async fn require(database: &Database) -> Result<(), MigrateError> {
     let pending = pending(database).await?;
     if pending.is_empty() { Ok(()) } else { Err(MigrateError::Pending { missing: pending.words() }) }
+}
+
+impl Store {
+    /// Whether the database answers and has this binary's schema.
+    pub async fn is_current(&self) -> Result<bool, StoreError> {
+        let connection = self.connection(|| "look at the schema".to_owned()).await?;
+        match pending_on(&connection).await {
+            Ok(pending) => Ok(pending.is_empty()),
+            Err(MigrateError::Statement { what, source }) => {
+                Err(StoreError { what: what.to_owned(), source: source.into() })
+            }
+            Err(_) => Ok(false),
+        }
+    }
 }
 
 /// Everything that `apply` would run on an empty database, as a script for `psql`.
