@@ -22,4 +22,6 @@ pub mod sandbox;
 
 pub mod worker;
 
+pub mod http;
+
 pub mod cli;

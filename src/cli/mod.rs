@@ -142,7 +142,17 @@ fn store() -> anyhow::Result<Store> {
 }
 
 /// Libraries that are quiet whatever `RUST_LOG` says.
-const DISCREET: [&str; 5] = ["tokio_postgres=warn", "deadpool=error", "reqwest=warn", "hyper_util=warn", "rustls=warn"];
+const DISCREET: [&str; 9] = [
+    "tokio_postgres=warn",
+    "deadpool=error",
+    "reqwest=warn",
+    "rustls=warn",
+    "axum=warn",
+    "hyper=warn",
+    "hyper_util=warn",
+    "tower=warn",
+    "tower_http=warn",
+];
 
 /// Logs go to standard error, so that standard output stays what was asked for.
 fn start_log(format: LogFormat) {
