@@ -117,7 +117,7 @@ async fn nothing_secret_or_personal_is_logged_whatever_the_log_level() {
     let mut run = Run::start(
         &scratch,
         &[
-            ("RUST_LOG", "trace"),
+            ("RUST_LOG", "trace,tokio_postgres::query=trace,tokio_postgres::prepare=trace,hyper::proto=trace"),
             ("ROWCALL_API_TOKEN", ADMIN),
             ("ROWCALL_READ_TOKEN", READER),
             ("SUPABASE_JWT_SECRET", JWT_SECRET),
