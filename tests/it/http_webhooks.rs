@@ -130,6 +130,17 @@ async fn one_event_that_cannot_be_taken_holds_up_none_of_a_batch() {
 }
 
 #[tokio::test]
+async fn an_event_that_the_database_may_take_later_is_not_left_out() {
+    let (_scratch, web) = ready().await;
+    let body = envelope(&json!({ "statuses": [sent("wamid.A"), sent("forbidden")] }));
+    assert_eq!(
+        refused(signed(&web, &body)).await,
+        (500, "internal".to_owned()),
+        "a grant is missing, which somebody mends"
+    );
+}
+
+#[tokio::test]
 async fn what_is_not_known_is_answered_and_ignored() {
     let (scratch, web) = ready().await;
     for body in

@@ -64,6 +64,8 @@ pub(crate) const STAND_INS: &str = "
     begin
         if message_id = 'poison' then
             raise exception 'no such message' using errcode = '22023';
+        elsif message_id = 'forbidden' then
+            raise exception 'permission denied' using errcode = '42501';
         end if;
         insert into public.heard (what)
         values (concat_ws(' ', provider, reference, message_id, status, error_code, extract(epoch from at)::bigint));
