@@ -2,11 +2,15 @@
 //!
 //! Secrets are `SecretString`s from here on, so that no log and no debug output can show them.
 
+mod http;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::http::Settings as HttpSettings;
+use crate::http::jwt::KeySetError;
 use crate::integrations::command::own_binary;
 use crate::integrations::fienta;
 use crate::integrations::monitor::{Monitor, MonitorError};
@@ -37,6 +41,34 @@ pub enum ConfigError {
     /// The path of this binary, which leads the programs that it runs, cannot be told.
     #[error("find the rowcall binary")]
     OwnBinary(#[source] std::io::Error),
+    /// A secret cannot be used; it is not shown.
+    #[error("{variable}: {expected}")]
+    Secret {
+        /// The variable.
+        variable: &'static str,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// A file that a variable names cannot be read.
+    #[error("{variable}: read {}", path.display())]
+    File {
+        /// The variable.
+        variable: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of keys cannot be used.
+    #[error("{variable}")]
+    KeySet {
+        /// The variable.
+        variable: &'static str,
+        /// Why not.
+        #[source]
+        source: KeySetError,
+    },
     /// Anything else.
     #[error("{variable}={value:?}: {expected}")]
     Value {
@@ -73,6 +105,8 @@ pub struct Config {
     pub queues: Vec<&'static str>,
     /// Who is told after every sweep.
     pub monitor: Option<Monitor>,
+    /// The HTTP server; nothing where it is off.
+    pub http: Option<HttpSettings>,
     /// The Fienta command.
     pub fienta: fienta::Settings,
 }
@@ -137,6 +171,7 @@ impl Config {
                 .get("ROWCALL_MONITOR_URL")
                 .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
                 .transpose()?,
+            http: http::settings(environment)?,
             fienta: fienta_settings(environment)?,
         })
     }

@@ -12,6 +12,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
 
 use super::connect::Database;
+use super::{Store, StoreError};
 
 mod embedded {
     refinery::embed_migrations!("sql/migrations");
@@ -210,6 +211,21 @@ pub async fn drift(client: &mut Client) -> Result<Vec<Drifted>, tokio_postgres::
 pub async fn require(database: &Database) -> Result<(), MigrateError> {
     let pending = pending(database).await?;
     if pending.is_empty() { Ok(()) } else { Err(MigrateError::Pending { missing: pending.words() }) }
+}
+
+impl Store {
+    /// Whether the database answers and has this binary's schema.
+    pub async fn is_current(&self) -> Result<bool, StoreError> {
+        self.on_connection(
+            || "look at the schema".to_owned(),
+            async |connection| match pending_on(connection).await {
+                Ok(pending) => Ok(pending.is_empty()),
+                Err(MigrateError::Statement { source, .. }) => Err(source),
+                Err(_) => Ok(false),
+            },
+        )
+        .await
+    }
 }
 
 /// Everything that `apply` would run on an empty database, as a script for `psql`.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The words: no I/O, and they know only each other.
-const WORDS: [&str; 6] = ["job", "outcome", "failure", "queue", "retry", "rate"];
+const WORDS: [&str; 7] = ["job", "outcome", "failure", "queue", "retry", "rate", "readiness"];
 
 /// What each layer may import of this crate, besides itself and the words.
 const LAYERS: [(&str, &[&str]); 8] = [
@@ -12,9 +12,9 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("integrations", &[]),
     ("sandbox", &[]),
     // It resolves the settings that the layers below it take.
-    ("config", &["store", "integrations"]),
+    ("config", &["store", "integrations", "http"]),
     ("worker", &["store", "integrations"]),
-    ("http", &["store", "integrations", "config"]),
+    ("http", &["store"]),
     ("cli", &["config", "store", "integrations", "sandbox", "worker", "http"]),
     ("main", &["cli"]),
 ];

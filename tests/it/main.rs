@@ -32,6 +32,14 @@ mod command;
 mod fienta;
 mod private_cluster;
 
+mod http_auth;
+mod http_limits;
+mod http_health;
+mod http_api;
+mod http_webhooks;
+mod http_run;
+mod web;
+
 mod sql;
 mod layering;
 

@@ -11,6 +11,7 @@ use super::Scratch;
 use crate::integrations::{Integration, Limits};
 use crate::job::Job;
 use crate::outcome::Outcome;
+use crate::readiness::Readiness;
 use crate::store::queues::CODES;
 use crate::worker::shutdown::Shutdown;
 use crate::worker::{self, Service, Settings};
@@ -78,6 +79,7 @@ pub(super) async fn run(scratch: &Scratch, args: DrainArgs) -> anyhow::Result<()
         sweep: Duration::from_secs(30),
         grace: Duration::from_secs(10),
         monitor: None,
+        readiness: Readiness::default(),
     };
     let services = vec![Service { statements: &CODES, integration: Arc::new(Nothing) }];
     let began = Instant::now();

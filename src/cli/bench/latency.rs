@@ -14,6 +14,7 @@ use super::Scratch;
 use crate::integrations::{Integration, Limits};
 use crate::job::Job;
 use crate::outcome::Outcome;
+use crate::readiness::Readiness;
 use crate::store::queues::CODES;
 use crate::worker::shutdown::Shutdown;
 use crate::worker::{self, Service, Settings};
@@ -63,6 +64,7 @@ pub(super) async fn run(scratch: &Scratch, args: LatencyArgs) -> anyhow::Result<
         sweep: Duration::from_secs(30),
         grace: Duration::from_secs(10),
         monitor: None,
+        readiness: Readiness::default(),
     };
     let services = vec![Service { statements: &CODES, integration: Arc::new(Stopwatch(sender)) }];
     let worker = tokio::spawn(worker::run(settings, services, shutdown.clone()));
