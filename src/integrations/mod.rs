@@ -7,6 +7,7 @@ pub mod redact;
 pub mod guard;
 pub mod tail;
 pub mod command;
+pub mod http;
 pub mod fienta;
 pub mod monitor;
 
