@@ -2,6 +2,8 @@
 //!
 //! Secrets are `SecretString`s from here on, so that no log and no debug output can show them.
 
+mod providers;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use secrecy::SecretString;
 use crate::integrations::command::own_binary;
 use crate::integrations::fienta;
 use crate::integrations::monitor::{Monitor, MonitorError};
+use crate::integrations::whatsapp;
 use crate::store::connect::{AddressError, Database};
 use crate::store::queues;
 
@@ -37,6 +40,14 @@ pub enum ConfigError {
     /// The path of this binary, which leads the programs that it runs, cannot be told.
     #[error("find the rowcall binary")]
     OwnBinary(#[source] std::io::Error),
+    /// What must not be shown, since it is or may hold a secret.
+    #[error("{variable} is {wrong}")]
+    Hidden {
+        /// The variable.
+        variable: &'static str,
+        /// What is wrong with it.
+        wrong: &'static str,
+    },
     /// Anything else.
     #[error("{variable}={value:?}: {expected}")]
     Value {
@@ -75,6 +86,8 @@ pub struct Config {
     pub monitor: Option<Monitor>,
     /// The Fienta command.
     pub fienta: fienta::Settings,
+    /// The provider of WhatsApp, and the agent.
+    pub whatsapp: whatsapp::Settings,
 }
 
 /// Where variables come from; the tests bring their own.
@@ -138,6 +151,7 @@ impl Config {
                 .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
                 .transpose()?,
             fienta: fienta_settings(environment)?,
+            whatsapp: providers::whatsapp(environment)?,
         })
     }
 }
@@ -214,6 +228,12 @@ mod tests {
             ("FIENTA_CLI", "'unclosed", "quoted as in a shell"),
             ("ROWCALL_MONITOR_URL", "file:///etc/passwd", "http or https"),
             ("LISTEN_DATABASE_URL", "not an address", "LISTEN_DATABASE_URL"),
+            ("WHATSAPP_PROVIDER", "telegram", "meta or infobip"),
+            ("WHATSAPP_API_URL", "ftp://example.com", "http or https"),
+            ("WHATSAPP_PHONE_NUMBER_ID", "+1 650", "in digits"),
+            ("WHATSAPP_ACCESS_TOKEN", "two words", "white space"),
+            ("INFOBIP_SENDER", "0241234567", "with its country code"),
+            ("AGENT_API_URL", "https://example.com/v1", "AGENT_MODEL"),
         ] {
             let error = read(&[url, (variable, value)]).unwrap_err();
             let text = crate::store::chain(&error);
@@ -236,8 +256,22 @@ mod tests {
 
     #[test]
     fn secrets_are_not_in_debug_output() {
-        let config =
-            read(&[("DATABASE_URL", "postgres://u:hidden@localhost/app"), ("FIENTA_PASSWORD", "hidden")]).unwrap();
+        let secrets = [
+            "FIENTA_PASSWORD",
+            "WHATSAPP_ACCESS_TOKEN",
+            "WHATSAPP_APP_SECRET",
+            "WHATSAPP_VERIFY_TOKEN",
+            "INFOBIP_API_KEY",
+            "AGENT_API_KEY",
+        ];
+        let mut pairs = vec![
+            ("DATABASE_URL", "postgres://u:hidden@localhost/app"),
+            ("AGENT_API_URL", "https://agent.example.com/v1"),
+            ("AGENT_MODEL", "small"),
+        ];
+        pairs.extend(secrets.map(|variable| (variable, "hidden")));
+        let config = read(&pairs).unwrap();
+        assert!(config.whatsapp.agent.is_some());
         assert!(!format!("{config:?}").contains("hidden"));
     }
 }

@@ -9,6 +9,7 @@ pub mod tail;
 pub mod command;
 pub mod http;
 pub mod fienta;
+pub mod whatsapp;
 pub mod monitor;
 
 use std::fmt;
