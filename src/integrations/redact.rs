@@ -201,6 +201,8 @@ mod tests {
 
         #[test]
         fn no_number_survives(number in "\\+?[0-9]([ -]?[0-9]){8,14}", a in "\\PN{0,20}") {
+            // The two know different versions of Unicode.
+            prop_assume!(!a.chars().any(char::is_numeric));
             let text = personal(&format!("{a}{number}{a}"));
             prop_assert!(!text.chars().any(char::is_numeric), "{text}");
         }
