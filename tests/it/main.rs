@@ -6,6 +6,7 @@ mod private_cluster;
 mod demo;
 mod command;
 mod fienta;
+mod whatsapp;
 mod operator;
 mod doctor;
 mod scratch;

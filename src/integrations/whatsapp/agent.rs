@@ -103,10 +103,6 @@ impl Agent {
         Self { settings }
     }
 
-    pub(super) fn secret(&self) -> Option<&str> {
-        self.settings.api_key.as_ref().map(ExposeSecret::expose_secret)
-    }
-
     /// The reply in the agent's words.
     pub(super) async fn write(
         &self,

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::WhatsApp;
-use super::agent::{Agent, Unusable};
+use super::agent::Unusable;
 use super::provider::{Content, Message, Try};
 use super::quote::Private;
 use super::reception::{LOOK, Reception, failure, interrupted};
@@ -114,7 +115,7 @@ impl<'a> Attempt<'a> {
     }
 
     async fn send(&self, content: Content<'_>, text: &str) -> Result<Reception, Ended> {
-        let WhatsApp { provider, agent, pairs, .. } = self.whatsapp;
+        let WhatsApp { provider, pairs, secrets, .. } = self.whatsapp;
         if self.bounds.stop.is_cancelled() {
             return Err(interrupted().into());
         }
@@ -126,7 +127,7 @@ impl<'a> Attempt<'a> {
         let mut bounds = self.bounds.clone();
         bounds.deadline = bounds.deadline.min(Instant::now() + SEND_TIME_MAX);
         let answer = self.http.call(request, &bounds).await.map_err(|lost| self.lost(&lost))?;
-        let secrets = provider.secrets().into_iter().chain(agent.as_ref().and_then(Agent::secret));
+        let secrets = secrets.iter().map(ExposeSecret::expose_secret);
         let private = Private::of(secrets, &self.payload, &self.phone, text);
         let this = Try { attempt: self.job.attempt, pair_pauses: pairs.pauses(&reference) };
         let reception = provider.read(&answer, &this, &private);

@@ -101,10 +101,6 @@ impl Provider for Infobip {
         needed.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect()
     }
 
-    fn secrets(&self) -> Vec<&str> {
-        self.settings.api_key.iter().map(ExposeSecret::expose_secret).collect()
-    }
-
     fn request(&self, message: &Message<'_>) -> Result<Request, &'static str> {
         let Settings { base_url: Some(base_url), api_key: Some(api_key), sender: Some(sender) } = &self.settings else {
             return Err("INFOBIP_API_KEY");

@@ -76,11 +76,6 @@ impl Provider for Meta {
         needed.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect()
     }
 
-    fn secrets(&self) -> Vec<&str> {
-        let Settings { access_token, app_secret, verify_token, .. } = &self.settings;
-        [access_token, app_secret, verify_token].into_iter().flatten().map(ExposeSecret::expose_secret).collect()
-    }
-
     fn request(&self, message: &Message<'_>) -> Result<Request, &'static str> {
         let Settings { api_url, phone_number_id, access_token, .. } = &self.settings;
         let (Some(id), Some(token)) = (phone_number_id, access_token) else { return Err("WHATSAPP_ACCESS_TOKEN") };

@@ -18,6 +18,7 @@ mod quote;
 mod pairs;
 
 use futures_util::future::BoxFuture;
+use secrecy::SecretString;
 use serde_json::json;
 
 use self::agent::Agent;
@@ -62,12 +63,17 @@ pub struct WhatsApp {
     agent: Option<Agent>,
     http: Result<Http, String>,
     pairs: Pairs,
+    /// Of all providers and the agent: none may stand on a row, whoever quotes it.
+    secrets: Vec<SecretString>,
 }
 
 impl WhatsApp {
     /// The integration with these settings.
     pub fn new(settings: Settings) -> Self {
         let Settings { provider, meta, infobip, agent } = settings;
+        let secrets =
+            [&meta.access_token, &meta.app_secret, &meta.verify_token, &infobip.api_key].into_iter().flatten();
+        let secrets = secrets.chain(agent.as_ref().and_then(|agent| agent.api_key.as_ref())).cloned().collect();
         let provider: Box<dyn Provider> = match provider {
             ProviderName::Meta => Box::new(Meta::new(meta)),
             ProviderName::Infobip => Box::new(Infobip::new(infobip)),
@@ -75,7 +81,7 @@ impl WhatsApp {
         let http = Http::new().map_err(|_| {
             "TLS could not be set up, for lack of root certificates as a rule; replies wait until it can.".to_owned()
         });
-        Self { provider, agent: agent.map(Agent::new), http, pairs: Pairs::default() }
+        Self { provider, agent: agent.map(Agent::new), http, pairs: Pairs::default(), secrets }
     }
 
     fn http(&self) -> Result<&Http, String> {

@@ -20,9 +20,6 @@ pub(super) trait Provider: fmt::Debug + Send + Sync {
     /// The settings without which nothing can be sent.
     fn missing(&self) -> Vec<&'static str>;
 
-    /// What must never stand on a row.
-    fn secrets(&self) -> Vec<&str>;
-
     /// The request that sends the message; or the setting that makes it impossible.
     fn request(&self, message: &Message<'_>) -> Result<Request, &'static str>;
 

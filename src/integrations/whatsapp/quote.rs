@@ -61,3 +61,31 @@ impl Private {
 fn plain(text: &str) -> String {
     text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nothing_private_is_quoted() {
+        let payload: Payload = serde_json::from_value(json!({
+            "action_type": "x", "outcome": "denied", "user_response": "Ask at the till",
+            "contact": {"phone": "+16505551234", "name": "Ama Serwaa"},
+        }))
+        .unwrap();
+        let phone = payload.phone().unwrap();
+        let private = Private::of(["hunter2"], &payload, &phone, "Hello, your refund of GHS 20 was denied.");
+        for (words, quote) in [
+            ("Invalid parameter", " (Invalid parameter)"),
+            ("Bad token hunter2 for 16505551234, a@example.com", " (Bad token ••• for •••, •••)"),
+            ("cannot send 'YOUR  refund of ghs 20…'", ""),
+            ("ask at the till: refused", ""),
+            ("dear serwaa", ""),
+            ("", ""),
+        ] {
+            assert_eq!(private.quote(words), quote, "{words}");
+        }
+    }
+}

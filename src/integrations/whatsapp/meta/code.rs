@@ -202,3 +202,44 @@ impl Said {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_class() {
+        let of = |code| Class::of(code, None);
+        for code in [0, 3, 10, 190, 200, 250, 299, 131_005] {
+            assert_eq!(of(code), Some(Class::Credentials), "{code}");
+        }
+        for code in [131_048, 368, 131_031, 130_497, 131_042, 131_044, 131_045, 131_037, 131_064] {
+            assert!(matches!(of(code), Some(Class::Restricted(_))), "{code}");
+        }
+        for (code, seconds) in [(4, 60), (80_007, 60), (133_016, 60), (130_429, 5)] {
+            assert_eq!(of(code), Some(Class::Throttled(seconds)), "{code}");
+        }
+        for code in [2, 131_016, 131_057] {
+            assert_eq!(of(code), Some(Class::Outage), "{code}");
+        }
+        for code in [1, 131_000] {
+            assert_eq!(of(code), Some(Class::Transient), "{code}");
+        }
+        assert_eq!(of(131_056), Some(Class::Pair));
+        assert_eq!(of(135_000), Some(Class::Unnamed));
+        assert_eq!(of(131_047), Some(Class::WindowClosed));
+        for code in [
+            33, 131_021, 131_026, 131_030, 131_049, 131_050, 130_472, 132_000, 132_001, 132_005, 132_007, 132_008,
+            132_012, 132_015, 132_016, 132_068, 132_069, 137_000,
+        ] {
+            assert!(matches!(of(code), Some(Class::Terminal(_, _))), "{code}");
+        }
+        for code in [100, 131_008, 131_009, 131_051, 131_052, 131_053, 131_062, 131_063, 138_000, 139_999] {
+            assert_eq!(of(code), Some(Class::Refused), "{code}");
+        }
+        assert_eq!(Class::of(100, Some(33)), Some(Class::Configuration));
+        for code in [-1, 5, 300, 999_999] {
+            assert_eq!(of(code), None, "{code}");
+        }
+    }
+}
