@@ -26,8 +26,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{self, LogFormat, ProcessEnvironment};
 use crate::integrations::guard::guard;
-use crate::sandbox::fienta;
 use crate::sandbox::postgres::run_with_cluster;
+use crate::sandbox::{fienta, whatsapp};
 use crate::store::Store;
 use crate::store::connect::Session;
 
@@ -128,6 +128,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Completions(args) => completions::run(&args),
         Command::Bench(command) => bench::run(command).await,
         Command::Sandbox(sandbox::SandboxCommand::Postgres(args)) => run_with_cluster(args).await,
+        Command::Sandbox(sandbox::SandboxCommand::WhatsApp(args)) => whatsapp::run(args).await,
         Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {
             unreachable!("dispatched before the runtime started")
         }

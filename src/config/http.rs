@@ -10,6 +10,7 @@ use crate::http::auth::{Keys, Token};
 use crate::http::jwt::{Jwt, KeySetError};
 use crate::http::webhooks::Secrets;
 use crate::http::{Limits, Settings};
+use crate::integrations::whatsapp::meta;
 
 /// A token that somebody may guess protects nothing.
 const TOKEN_CHARS_MIN: usize = 16;
@@ -17,15 +18,15 @@ const TOKEN_CHARS_MIN: usize = 16;
 /// Whoever reads a JWT can try secrets against it at leisure.
 const JWT_SECRET_CHARS_MIN: usize = 32;
 
-/// The server's settings; nothing where `ENABLE_MONITORING` is off.
-pub(super) fn settings(environment: &impl Environment) -> Result<Option<Settings>, ConfigError> {
+/// The server's settings; nothing where `ENABLE_MONITORING` is off. What Meta's webhooks are known by stands with Meta's.
+pub(super) fn settings(environment: &impl Environment, meta: &meta::Settings) -> Result<Option<Settings>, ConfigError> {
     let is_on = switch(environment, "ENABLE_MONITORING", true)?;
     // What is wrong is told whether or not it is needed now.
     let keys = keys(environment)?;
     let address = address(environment, &keys)?;
     let webhooks = Secrets {
-        app_secret: environment.get("WHATSAPP_APP_SECRET").map(SecretString::from),
-        verify_token: environment.get("WHATSAPP_VERIFY_TOKEN").map(|secret| Token::new(&secret.into())),
+        app_secret: meta.app_secret.clone(),
+        verify_token: meta.verify_token.as_ref().map(Token::new),
         infobip: token(environment, "INFOBIP_WEBHOOK_SECRET")?.map(|secret| Token::new(&secret)),
     };
     Ok(is_on.then(|| Settings { address, keys, webhooks, limits: Limits::default() }))
@@ -107,7 +108,8 @@ mod tests {
 
     fn read(pairs: &[(&str, &str)]) -> Result<Option<Settings>, ConfigError> {
         let pairs: Vec<(String, String)> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        settings(&move |variable: &str| pairs.iter().find(|(k, _)| k == variable).map(|(_, v)| v.clone()))
+        let environment = move |variable: &str| pairs.iter().find(|(k, _)| k == variable).map(|(_, v)| v.clone());
+        settings(&environment, &super::super::providers::whatsapp(&environment)?.meta)
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub static ACTIONS: Statements = Statements {
 };
 
 /// Every queue of this build.
-pub static ALL: [&Statements; 1] = [&CODES];
+pub static ALL: [&Statements; 2] = [&CODES, &ACTIONS];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {

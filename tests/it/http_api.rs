@@ -21,7 +21,9 @@ async fn status_and_history_are_those_of_the_command_line() {
     let mut same = scratch.rowcall(&["status", "--json"]).json();
     for value in [&mut status.1, &mut same] {
         // What passes with time.
-        value["queues"][0]["oldest_seconds"].take();
+        for queue in value["queues"].as_array_mut().unwrap() {
+            queue["oldest_seconds"].take();
+        }
         value["work"][0]["next_retry_in_seconds"].take();
     }
     assert_eq!(status, (200, same));

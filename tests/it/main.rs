@@ -25,11 +25,13 @@ mod review;
 mod operator;
 mod actions_rows;
 mod actions_words;
+mod actions_flow;
 mod doctor;
 mod demo;
 
 mod command;
 mod fienta;
+mod whatsapp;
 mod private_cluster;
 
 mod http_auth;
