@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio_postgres::Client;
 
 use crate::database::PATIENCE;
+use crate::process::eventually;
 use crate::scratch::Scratch;
 use crate::web::{ADMIN, APP_SECRET, Run, VERIFY_TOKEN, client, json, refused, told};
 
@@ -19,7 +20,7 @@ struct Flow {
     fake: Fake,
     at: String,
     client: Client,
-    _scratch: Scratch,
+    scratch: Scratch,
     _dir: TempDir,
 }
 
@@ -28,29 +29,18 @@ impl Flow {
         let scratch = Scratch::migrated().await;
         let dir = tempfile::tempdir().unwrap();
         let at = address();
-        let mut args = WhatsAppArgs::new(dir.path().to_owned());
-        args.webhook = Some(format!("http://{at}/webhooks/whatsapp"));
-        args.app_secret = APP_SECRET.to_owned();
-        let fake = Fake::start(args).await.unwrap();
-        let run = Run::start(
-            &scratch,
-            &[
-                ("ROWCALL_HTTP_ADDR", &at),
-                ("ROWCALL_API_TOKEN", ADMIN),
-                ("ROWCALL_QUEUES", "actions"),
-                ("RUST_LOG", "trace"),
-                ("WHATSAPP_API_URL", &format!("{}/v25.0", fake.address())),
-                ("WHATSAPP_PHONE_NUMBER_ID", "106540352242922"),
-                ("WHATSAPP_ACCESS_TOKEN", "sandbox-access-token"),
-                ("WHATSAPP_APP_SECRET", APP_SECRET),
-                ("WHATSAPP_VERIFY_TOKEN", VERIFY_TOKEN),
-            ],
-        );
-        run.logged("The bell works").await;
+        let fake = Fake::start(WhatsAppArgs {
+            webhook: Some(format!("http://{at}/webhooks/whatsapp")),
+            app_secret: APP_SECRET.to_owned(),
+            ..WhatsAppArgs::new(dir.path().to_owned())
+        })
+        .await
+        .unwrap();
+        let run = start(&scratch, &fake, &at).await;
         let client = scratch.client().await;
         let contact = format!("insert into contacts (phone, name) values ('+{PHONE}', '{NAME}')");
         client.batch_execute(&contact).await.unwrap();
-        Self { run, fake, at, client, _scratch: scratch, _dir: dir }
+        Self { run, fake, at, client, scratch, _dir: dir }
     }
 
     /// An action of the one contact that nobody has answered.
@@ -100,6 +90,24 @@ impl Flow {
     fn feedback(&self, body: &Value) -> reqwest::RequestBuilder {
         json(client().post(format!("http://{}/action-feedback", self.at)).bearer_auth(ADMIN), body)
     }
+}
+
+/// The worker, once it works.
+async fn start(scratch: &Scratch, fake: &Fake, at: &str) -> Run {
+    let variables = [
+        ("ROWCALL_HTTP_ADDR", at),
+        ("ROWCALL_API_TOKEN", ADMIN),
+        ("ROWCALL_QUEUES", "actions"),
+        ("RUST_LOG", "trace"),
+        ("WHATSAPP_API_URL", &format!("{}/v25.0", fake.address())),
+        ("WHATSAPP_PHONE_NUMBER_ID", "106540352242922"),
+        ("WHATSAPP_ACCESS_TOKEN", "sandbox-access-token"),
+        ("WHATSAPP_APP_SECRET", APP_SECRET),
+        ("WHATSAPP_VERIFY_TOKEN", VERIFY_TOKEN),
+    ];
+    let run = Run::start(scratch, &variables);
+    run.logged("The bell works").await;
+    run
 }
 
 /// An address of this machine that is this test's alone: it must be known before anybody listens there.
@@ -161,6 +169,24 @@ async fn an_approval_that_becomes_a_denial_before_it_is_sent_sends_the_denial_al
     flow.stays(&[format!("actions:{id}:2"), format!("actions:{id}:3")]).await;
     let log = flow.fake.log();
     assert_ne!(log[0]["text"], log[1]["text"]);
+}
+
+#[tokio::test]
+async fn a_worker_killed_with_9_while_it_sends_leaves_no_second_message() {
+    let mut flow = Flow::new().await;
+    let id = flow.action().await;
+    flow.fake.reports(Vec::new());
+    flow.fake.fault(Fault::new(Kind::AcceptThenHang));
+    flow.sql(&format!("update actions set status = 'approved' where id = {id}")).await;
+    eventually("the message", || (!flow.accepted().is_empty()).then_some(())).await;
+    drop(flow.run);
+    flow.run = start(&flow.scratch, &flow.fake, &flow.at).await;
+    flow.replied(id, "unknown", "Needs a look").await;
+    flow.until("select settled_as from rowcall.attempts order by id limit 1", "lost").await;
+    flow.stays(&[format!("actions:{id}:1")]).await;
+    flow.sql(&format!("select rowcall.resolve('actions', '{id}', 'done', 'the customer has it')")).await;
+    flow.replied(id, "sent", "Sent").await;
+    flow.stays(&[format!("actions:{id}:1")]).await;
 }
 
 #[tokio::test]
