@@ -600,3 +600,62 @@ fn walk(node: &Value, look: &mut impl FnMut(&Value)) {
         walk(inner, look);
     }
 }
+
+#[tokio::test]
+async fn a_repeated_claim_gives_the_same_rows_under_the_tokens_that_settle_them() {
+    let rows = Rows::new().await;
+    let (lost, fresh) = (rows.action().await, rows.action().await);
+    rows.answer(lost, "approved").await;
+    assert_eq!(rows.claim_one().await.key, lost.to_string());
+    rows.kill_the_worker().await;
+    rows.answer(fresh, "approved").await;
+    let claim = Claim {
+        limit: 10,
+        worker: rows.worker,
+        token: Uuid::new_v4(),
+        lease: Duration::from_mins(1),
+        bounded: false,
+        skip: 0,
+    };
+    for nth in 1..=2 {
+        let mut jobs = rows.store.claim(&ACTIONS, claim).await.unwrap();
+        jobs.sort_by_key(|job| job.key != lost.to_string());
+        let found: Vec<_> = jobs.iter().map(|job| (job.uncertain, job.token == claim.token, job.attempt)).collect();
+        assert_eq!(found, [(true, false, 2), (false, true, 1)], "claim {nth}");
+        if nth == 2 {
+            for job in jobs {
+                assert_eq!(rows.settle(job, sent("w")).await, "done");
+            }
+        }
+    }
+    assert_eq!(rows.text("select count(*) from rowcall.attempts where settled_as = 'lost'").await, "1");
+}
+
+#[tokio::test]
+async fn a_row_that_refuses_its_claim_is_passed_over_and_a_dead_worker_gets_none() {
+    let rows = Rows::new().await;
+    let (refusing, next) = (rows.action().await, rows.action().await);
+    for id in [refusing, next] {
+        rows.answer(id, "approved").await;
+    }
+    rows.run(&format!(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+         create trigger refuse before update of claim_token on actions for each row when (new.id = {refusing})
+         execute function refuse()"
+    ))
+    .await;
+    let claim = Claim {
+        limit: 1,
+        worker: rows.worker,
+        token: Uuid::new_v4(),
+        lease: Duration::from_mins(1),
+        bounded: false,
+        skip: 0,
+    };
+    assert!(rows.store.claim(&ACTIONS, claim).await.unwrap_err().is_about_data());
+    rows.run("update rowcall.workers set heartbeat_at = now() - interval '1 minute'").await;
+    assert!(rows.store.claim(&ACTIONS, Claim { skip: 1, ..claim }).await.unwrap().is_empty());
+    rows.run("update rowcall.workers set heartbeat_at = now() + interval '1 hour'").await;
+    let jobs = rows.store.claim(&ACTIONS, Claim { skip: 1, ..claim }).await.unwrap();
+    assert_eq!(jobs.iter().map(|job| job.key.clone()).collect::<Vec<_>>(), [next.to_string()]);
+}

@@ -119,6 +119,9 @@ impl Scratch {
             ("FIENTA_EMAIL", "owner@example.com"),
             ("FIENTA_PASSWORD", "secret"),
             ("FIENTA_EVENT_ID", "118714"),
+            ("WHATSAPP_API_URL", "http://127.0.0.1:9/v25.0"),
+            ("WHATSAPP_PHONE_NUMBER_ID", "106540352242922"),
+            ("WHATSAPP_ACCESS_TOKEN", "a-token-of-a-test"),
             // Tests run side by side, and there is one port 8000.
             ("ENABLE_MONITORING", "false"),
         ]);
