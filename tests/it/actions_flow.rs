@@ -154,10 +154,10 @@ async fn a_lost_answer_is_unknown_until_its_status_tells() {
 async fn an_approval_that_becomes_a_denial_before_it_is_sent_sends_the_denial_alone() {
     let flow = Flow::new().await;
     let id = flow.action().await;
-    flow.sql("select rowcall.pause('actions', 'a test')").await;
-    flow.sql(&format!("update actions set status = 'approved' where id = {id}")).await;
+    let later = "status = 'approved', next_retry_at = now() + interval '1 hour'";
+    flow.sql(&format!("update actions set {later} where id = {id}")).await;
+    flow.stays(&[]).await;
     flow.sql(&format!("update actions set status = 'denied' where id = {id}")).await;
-    flow.sql("select rowcall.resume('actions')").await;
     flow.replied(id, "sent", "Sent").await;
     flow.stays(&[format!("actions:{id}:2")]).await;
     flow.until("select count(*) from messages where direction = 'outbound'", "1").await;
