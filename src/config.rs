@@ -2,14 +2,20 @@
 //!
 //! Secrets are `SecretString`s from here on, so that no log and no debug output can show them.
 
+mod http;
+mod providers;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::http::Settings as HttpSettings;
+use crate::http::jwt::KeySetError;
 use crate::integrations::command::own_binary;
 use crate::integrations::fienta;
 use crate::integrations::monitor::{Monitor, MonitorError};
+use crate::integrations::whatsapp;
 use crate::store::connect::{AddressError, Database};
 use crate::store::queues;
 
@@ -37,6 +43,34 @@ pub enum ConfigError {
     /// The path of this binary, which leads the programs that it runs, cannot be told.
     #[error("find the rowcall binary")]
     OwnBinary(#[source] std::io::Error),
+    /// A secret cannot be used; it is not shown.
+    #[error("{variable}: {expected}")]
+    Secret {
+        /// The variable.
+        variable: &'static str,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// A file that a variable names cannot be read.
+    #[error("{variable}: read {}", path.display())]
+    File {
+        /// The variable.
+        variable: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of keys cannot be used.
+    #[error("{variable}")]
+    KeySet {
+        /// The variable.
+        variable: &'static str,
+        /// Why not.
+        #[source]
+        source: KeySetError,
+    },
     /// Anything else.
     #[error("{variable}={value:?}: {expected}")]
     Value {
@@ -73,8 +107,12 @@ pub struct Config {
     pub queues: Vec<&'static str>,
     /// Who is told after every sweep.
     pub monitor: Option<Monitor>,
+    /// The HTTP server; nothing where it is off.
+    pub http: Option<HttpSettings>,
     /// The Fienta command.
     pub fienta: fienta::Settings,
+    /// The provider of WhatsApp, and the agent.
+    pub whatsapp: whatsapp::Settings,
 }
 
 /// Where variables come from; the tests bring their own.
@@ -127,6 +165,7 @@ impl Config {
     pub fn read(environment: &impl Environment) -> Result<Self, ConfigError> {
         let database = database(environment)?;
         let listen = listen(environment)?.unwrap_or_else(|| database.clone());
+        let whatsapp = providers::whatsapp(environment)?;
         Ok(Self {
             database,
             listen,
@@ -137,7 +176,9 @@ impl Config {
                 .get("ROWCALL_MONITOR_URL")
                 .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
                 .transpose()?,
+            http: http::settings(environment, &whatsapp.meta)?,
             fienta: fienta_settings(environment)?,
+            whatsapp,
         })
     }
 }
@@ -214,6 +255,12 @@ mod tests {
             ("FIENTA_CLI", "'unclosed", "quoted as in a shell"),
             ("ROWCALL_MONITOR_URL", "file:///etc/passwd", "http or https"),
             ("LISTEN_DATABASE_URL", "not an address", "LISTEN_DATABASE_URL"),
+            ("WHATSAPP_PROVIDER", "telegram", "meta or infobip"),
+            ("WHATSAPP_API_URL", "ftp://example.com", "http or https"),
+            ("WHATSAPP_PHONE_NUMBER_ID", "+1 650", "in digits"),
+            ("WHATSAPP_ACCESS_TOKEN", "two words", "white space"),
+            ("INFOBIP_SENDER", "0241234567", "with its country code"),
+            ("AGENT_API_URL", "https://example.com/v1", "AGENT_MODEL"),
         ] {
             let error = read(&[url, (variable, value)]).unwrap_err();
             let text = crate::store::chain(&error);
@@ -231,13 +278,27 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
-        assert_eq!(config.queues, ["codes"]);
+        assert_eq!(config.queues, ["codes", "actions"]);
     }
 
     #[test]
     fn secrets_are_not_in_debug_output() {
-        let config =
-            read(&[("DATABASE_URL", "postgres://u:hidden@localhost/app"), ("FIENTA_PASSWORD", "hidden")]).unwrap();
+        let secrets = [
+            "FIENTA_PASSWORD",
+            "WHATSAPP_ACCESS_TOKEN",
+            "WHATSAPP_APP_SECRET",
+            "WHATSAPP_VERIFY_TOKEN",
+            "INFOBIP_API_KEY",
+            "AGENT_API_KEY",
+        ];
+        let mut pairs = vec![
+            ("DATABASE_URL", "postgres://u:hidden@localhost/app"),
+            ("AGENT_API_URL", "https://agent.example.com/v1"),
+            ("AGENT_MODEL", "small"),
+        ];
+        pairs.extend(secrets.map(|variable| (variable, "hidden")));
+        let config = read(&pairs).unwrap();
+        assert!(config.whatsapp.agent.is_some());
         assert!(!format!("{config:?}").contains("hidden"));
     }
 }

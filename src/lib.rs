@@ -11,6 +11,7 @@ pub mod failure;
 pub mod queue;
 pub mod retry;
 pub mod rate;
+pub mod readiness;
 
 pub mod config;
 
@@ -20,5 +21,7 @@ pub mod integrations;
 pub mod sandbox;
 
 pub mod worker;
+
+pub mod http;
 
 pub mod cli;

@@ -175,3 +175,90 @@ begin
     return format('%s is %s again', found.code, back);
 end
 $$;
+
+-- Settles a code of which nobody can tell whether its request took effect, as a person found out. Leaves the row as a settled
+-- outcome would. Returns what it did, in words.
+create or replace function rowcall.resolve_codes(wanted_key text, verdict text, note text) returns text
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    found public.codes;
+    asked text;
+    stamp constant text := to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+    decided jsonb := jsonb_build_object('resolved_by', rowcall.requester(), 'resolved_note', note, 'resolved_at', stamp);
+begin
+    select c.*
+    into found
+    from public.codes as c
+    where c.id::text = wanted_key
+    for no key update;
+
+    if found.id is null then
+        raise exception 'codes has no row with the key %', wanted_key
+            using errcode = 'no_data_found',
+                hint = coalesce(
+                    (select format('the code %s has the key %s', c.code, c.id) from public.codes as c where c.code = wanted_key),
+                    'the key is the row''s id; rowcall status shows it'
+                );
+    end if;
+    if found.status is distinct from 'unknown' then
+        raise exception 'the code % is %, not unknown: there is nothing to resolve', found.code, found.status
+            using errcode = 'invalid_parameter_value';
+    end if;
+    asked := found.metadata ->> 'action';
+    if verdict = 'done' and (asked is null or asked not in ('create', 'update', 'delete', 'rename')) then
+        raise exception 'the code % does not say what was asked for', found.code
+            using errcode = 'invalid_parameter_value',
+                hint = 'set its status to what is true';
+    end if;
+
+    decided := case jsonb_typeof(found.metadata) when 'object' then found.metadata else '{}' end || decided;
+    if verdict = 'done' then
+        decided := decided - '{action_failed,action_error,failed_at}'::text[] || case asked
+            when 'create' then jsonb_build_object('created_in_fienta_at', stamp)
+            when 'update' then jsonb_strip_nulls(jsonb_build_object(
+                'discount_percent', decided -> 'new_discount_percent',
+                'discount_amount', decided -> 'new_discount_amount',
+                'max_uses', decided -> 'new_max_uses',
+                'expires_at', decided -> 'new_expires_at',
+                'description', decided -> 'new_description',
+                'updated_in_fienta_at', stamp
+            ))
+            when 'rename' then jsonb_build_object('renamed_to', decided -> 'new_code', 'deleted_in_fienta_at', stamp)
+            else jsonb_build_object('deleted_in_fienta_at', stamp)
+        end;
+        if asked = 'update' then
+            decided := decided - '{new_discount_percent,new_discount_amount,new_max_uses,new_expires_at,new_description}'::text[];
+        end if;
+    end if;
+
+    update public.codes as c
+    set status = case
+            when verdict = 'done' then case when asked in ('create', 'update') then 'active' else 'deleted' end
+            when asked = 'create' then 'failed'
+            when decided ->> 'previous_status' in ('creating', 'updating', 'deleting', 'renaming', 'unknown') then 'active'
+            else coalesce(decided ->> 'previous_status', 'active')
+        end,
+        metadata = decided,
+        error_message = case when verdict = 'failed' then note end,
+        claim_token = null,
+        claimed_by = null,
+        claimed_until = null,
+        updated_at = now()
+    where c.id = found.id
+    returning c.*
+    into found;
+    if verdict = 'done' and asked = 'rename' then
+        perform rowcall.put_renamed_code(found.id, decided ->> 'new_code', decided);
+    end if;
+
+    insert into rowcall.attempts (queue, key, generation, attempt, settled_as, error, response, requested_by)
+    values (
+        'codes', wanted_key, found.generation, greatest(found.attempts, 1), verdict,
+        format('resolved by %s: %s', rowcall.requester(), note),
+        jsonb_build_object('resolved_by', rowcall.requester(), 'note', note), found.requested_by
+    );
+    return format('%s is %s', found.code, found.status);
+end
+$$;

@@ -80,6 +80,31 @@ begin
 end
 $$;
 
+-- Settles a row that is parked as unknown, by what a person found out: `done` or `failed`, and how they know. Each queue that
+-- parks rows has its own resolve_<queue>(key, verdict, note).
+create or replace function rowcall.resolve(queue text, key text, verdict text, note text) returns text
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    answer text;
+begin
+    perform rowcall.known_queue(queue);
+    if verdict is null or verdict not in ('done', 'failed') then
+        raise exception 'a row is resolved as done or failed, not as %', coalesce(verdict, 'null')
+            using errcode = 'invalid_parameter_value',
+                hint = 'done: it took effect; failed: it did not; to try it again use rowcall.retry';
+    end if;
+    if coalesce(btrim(note), '') = '' then
+        raise exception 'say how you know'
+            using errcode = 'invalid_parameter_value',
+                hint = 'the note is kept on the row and in history';
+    end if;
+    execute format('select rowcall.%I($1, $2, $3)', 'resolve_' || queue) into answer using key, verdict, btrim(note);
+    return answer;
+end
+$$;
+
 -- Stops claiming from a queue; what runs, ends. The rows wait.
 create or replace function rowcall.pause(queue text, reason text) returns text
 language plpgsql

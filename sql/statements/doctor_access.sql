@@ -18,6 +18,7 @@ wanted (relation, privileges) as (
         ('targets', '{select,update}'),
         ('slots', '{select,insert,delete}'),
         ('attempts', '{select,insert,delete}'),
+        ('contact_turns', '{select,insert,update}'),
         ('work', '{select}'),
         ('queue_health', '{select}'),
         ('history', '{select}')
@@ -27,6 +28,17 @@ wanted (relation, privileges) as (
     union all
     select q.relation, '{select,insert,update}'
     from queue_table as q
+    union all
+    -- What the statements of actions read and write beside their table.
+    select c.oid::regclass, o.privileges
+    from (values
+        ('contacts', '{select,insert,update}'::text[]),
+        ('messages', '{select,insert,update}'),
+        ('action_responses', '{select,insert,update}'),
+        ('response_templates', '{select}')
+    ) as o (name, privileges)
+    join pg_class as c on c.relname = o.name and c.relnamespace = 'public'::regnamespace
+    where 'actions' = any ($1::text[])
 ),
 
 lacking as (

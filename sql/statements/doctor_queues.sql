@@ -68,7 +68,10 @@ union all
         'queue ' || w.queue,
         'problem',
         format('the row %s (%s) is parked, nobody knows whether it took effect: %s', w.key, w.label, w.reason),
-        format('select rowcall.retry(%L, %L);', w.queue, w.key)
+        format(
+            'select rowcall.retry(%1$L, %2$L); or, knowing that it took effect: select rowcall.resolve(%1$L, %2$L, ''done'', ''how you know'');',
+            w.queue, w.key
+        )
     from rowcall.work as w
     where w.state = 'unknown'
       and w.queue = any ($1::text[])

@@ -47,6 +47,28 @@ from (
     from public.codes as c
     where c.status in ('creating', 'updating', 'deleting', 'renaming')
        or (c.error_message is not null and c.status not in ('creating', 'updating', 'deleting', 'renaming'))
+    union all
+    select
+        'actions',
+        a.id::text,
+        format('%s #%s', a.action_type, a.id),
+        a.reply_status,
+        a.reply_status in ('pending', 'processing'),
+        a.attempts,
+        a.max_attempts,
+        coalesce(
+            a.error_message,
+            case when a.held_back and a.reply_status in ('pending', 'processing') then 'earlier replies to this contact go first' end
+        ),
+        a.next_retry_at,
+        a.generation,
+        a.requested_by,
+        a.requested_at,
+        a.claimed_by,
+        a.claimed_until
+    from public.actions as a
+    where a.reply_status in ('pending', 'processing')
+       or a.reply_status in ('failed', 'unknown')
 ) as r
 join rowcall.queues as q on q.queue = r.queue
 join rowcall.targets as t on t.target = q.target;

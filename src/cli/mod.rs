@@ -20,11 +20,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{self, LogFormat, ProcessEnvironment};
 use crate::integrations::guard::guard;
-use crate::sandbox::fienta;
 use crate::sandbox::postgres::run_with_cluster;
+use crate::sandbox::{fienta, whatsapp};
 use crate::store::Store;
 use crate::store::connect::Session;
 
@@ -125,6 +128,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Completions(args) => completions::run(&args),
         Command::Bench(command) => bench::run(command).await,
         Command::Sandbox(sandbox::SandboxCommand::Postgres(args)) => run_with_cluster(args).await,
+        Command::Sandbox(sandbox::SandboxCommand::WhatsApp(args)) => whatsapp::run(args).await,
         Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {
             unreachable!("dispatched before the runtime started")
         }
@@ -141,30 +145,35 @@ fn store() -> anyhow::Result<Store> {
     Ok(Store::new(config::database(&ProcessEnvironment)?.pool(1, Session::Operator)))
 }
 
-/// Libraries that are quiet whatever `RUST_LOG` says.
-const DISCREET: [&str; 7] = [
-    "tokio_postgres=warn",
-    "deadpool=error",
-    "reqwest=warn",
-    "h2=warn",
-    "hyper=warn",
-    "hyper_util=warn",
-    "rustls=warn",
+/// Libraries that are quiet whatever `RUST_LOG` says: they log parameters, headers and addresses, which hold rows and
+/// secrets. What the pool says of a lost connection, its caller says better, and it would be written across
+/// `status --watch`.
+const DISCREET: [(&str, LevelFilter); 10] = [
+    ("tokio_postgres", LevelFilter::WARN),
+    ("deadpool", LevelFilter::ERROR),
+    ("reqwest", LevelFilter::WARN),
+    ("rustls", LevelFilter::WARN),
+    ("axum", LevelFilter::WARN),
+    ("h2", LevelFilter::WARN),
+    ("hyper", LevelFilter::WARN),
+    ("hyper_util", LevelFilter::WARN),
+    ("tower", LevelFilter::WARN),
+    ("tower_http", LevelFilter::WARN),
 ];
+
+/// A filter of its own: within one, `RUST_LOG` would win by naming a module of theirs.
+fn discreet() -> Targets {
+    Targets::new().with_default(LevelFilter::TRACE).with_targets(DISCREET)
+}
 
 /// Logs go to standard error, so that standard output stays what was asked for.
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("rowcall=info,warn"));
-    // These log parameters and addresses, which hold rows and secrets; no RUST_LOG opens them. What the pool says of a
-    // lost connection, its caller says better, and it would be written across `status --watch`.
-    let filter = DISCREET
-        .into_iter()
-        .fold(filter, |filter, directive| filter.add_directive(directive.parse().expect("a directive of ours parses")));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match format {
-        LogFormat::Human => log.with_target(false).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Human => log.with_target(false).finish().with(discreet()).init(),
+        LogFormat::Json => log.json().flatten_event(true).finish().with(discreet()).init(),
     }
     // A directive for one of their modules would win over those above; this cannot be won over.
     log::set_max_level(log::LevelFilter::Warn);

@@ -1,12 +1,20 @@
-//! `rowcall run`: the worker.
+//! `rowcall run`: the worker, and the HTTP server beside it.
 
 use std::process::ExitCode;
 
+use anyhow::Context;
+
 use super::services::services;
 use crate::config::{Config, ProcessEnvironment};
-use crate::store::migrate;
+use crate::http::server::Server;
+use crate::readiness::Readiness;
+use crate::store::connect::Session;
+use crate::store::{Store, migrate};
 use crate::worker::shutdown::Shutdown;
 use crate::worker::{self, Settings};
+
+/// Connections of the HTTP server's own, so that no flood of requests keeps the worker from its rows.
+const HTTP_CONNECTIONS_MAX: usize = 5;
 
 pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let config = Config::read(&ProcessEnvironment)?;
@@ -14,13 +22,30 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;
     let services = services(&config);
+    let readiness = Readiness::default();
+    let server = match config.http {
+        Some(settings) => {
+            let store = Store::new(config.database.pool(HTTP_CONNECTIONS_MAX, Session::Operator));
+            Some(Server::bind(settings, store, readiness.clone(), shutdown.closing.clone()).await?)
+        }
+        None => None,
+    };
     let settings = Settings {
         database: config.database,
         listen: config.listen,
         sweep: config.sweep,
         grace: config.grace,
         monitor: config.monitor,
+        readiness,
     };
-    worker::run(settings, services, shutdown).await?;
+    let closing = shutdown.closing.clone();
+    let serving = server.map(|server| tokio::spawn(server.run(settings.grace)));
+    let ended = worker::run(settings, services, shutdown).await;
+    // A worker that could not start ends the server too.
+    closing.cancel();
+    if let Some(serving) = serving {
+        serving.await.context("the HTTP server broke off")?;
+    }
+    ended?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use crate::sandbox::fienta::FientaArgs;
 use crate::sandbox::postgres::PostgresArgs;
+use crate::sandbox::whatsapp::WhatsAppArgs;
 
 /// Which part of the world.
 #[derive(Debug, Subcommand)]
@@ -12,4 +13,7 @@ pub enum SandboxCommand {
     Postgres(PostgresArgs),
     /// The CLI that drives Fienta's site, with faults on request
     Fienta(FientaArgs),
+    /// The servers of WhatsApp's two providers and of an agent, with faults on request
+    #[command(name = "whatsapp")]
+    WhatsApp(WhatsAppArgs),
 }

@@ -7,7 +7,9 @@ pub mod redact;
 pub mod guard;
 pub mod tail;
 pub mod command;
+pub mod http;
 pub mod fienta;
+pub mod whatsapp;
 pub mod monitor;
 
 use std::fmt;

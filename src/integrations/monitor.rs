@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use reqwest::{Client, Url};
 
+use super::http;
+
 /// Who is told.
 #[derive(Debug, Clone)]
 pub struct Monitor {
@@ -34,14 +36,7 @@ impl Monitor {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(MonitorError::Address);
         }
-        // One provider for the whole process; a second installation is refused and harmless.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .timeout(Duration::from_secs(5))
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("rowcall/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(MonitorError::Client)?;
+        let client = http::builder().timeout(Duration::from_secs(5)).build().map_err(MonitorError::Client)?;
         Ok(Self { client, url })
     }
 

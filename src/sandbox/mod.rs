@@ -4,4 +4,5 @@
 //! effect. Everything here is a real process on this machine; nothing here is used by a worker in production.
 
 pub mod fienta;
+pub mod whatsapp;
 pub mod postgres;

@@ -7,6 +7,7 @@ use postgres_types::Json;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::policies::seconds;
 use super::queues::Statements;
 use super::{Store, StoreError, rows_on};
 use crate::job::Job;
@@ -49,6 +50,13 @@ impl Store {
             rows.iter().map(|row| job(statements.queue, row)).collect()
         })
         .await
+    }
+
+    /// How long until a row of the queue comes due that is not due now, where the queue's claims put rows off.
+    pub async fn next_due(&self, statements: &Statements) -> Result<Option<Duration>, StoreError> {
+        let Some(next) = statements.next else { return Ok(None) };
+        let rows = self.rows(next, &[], || format!("look when {} has the next row due", statements.queue)).await?;
+        Ok(rows.first().and_then(|row| row.get::<_, Option<f64>>(0)).map(seconds))
     }
 }
 

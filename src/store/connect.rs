@@ -28,8 +28,9 @@ impl Session {
     fn setup(self) -> &'static str {
         match self {
             Self::Worker => {
+                // A plan made while a table was small must not read the whole of it when it has grown.
                 "set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '10s';
-                 set plan_cache_mode = force_generic_plan"
+                 set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set jit = off"
             }
             Self::Operator => "set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '10s'",
         }

@@ -13,6 +13,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
 
 use super::connect::Database;
+use super::{Store, StoreError};
 
 mod embedded {
     refinery::embed_migrations!("sql/migrations");
@@ -28,18 +29,27 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 12] = [
+static CURRENT: [(&str, &str); 21] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
+    ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
+    ("sql/functions/grants.sql", include_str!("../../sql/functions/grants.sql")),
     ("sql/functions/operator.sql", include_str!("../../sql/functions/operator.sql")),
     ("sql/functions/codes.sql", include_str!("../../sql/functions/codes.sql")),
     ("sql/views/work.sql", include_str!("../../sql/views/work.sql")),
     ("sql/views/queue_health.sql", include_str!("../../sql/views/queue_health.sql")),
     ("sql/views/history.sql", include_str!("../../sql/views/history.sql")),
+    ("sql/functions/replies.sql", include_str!("../../sql/functions/replies.sql")),
+    ("sql/functions/actions.sql", include_str!("../../sql/functions/actions.sql")),
+    ("sql/functions/feedback.sql", include_str!("../../sql/functions/feedback.sql")),
+    ("sql/functions/whatsapp.sql", include_str!("../../sql/functions/whatsapp.sql")),
     ("triggers/stamp.sql", include_str!("../../triggers/stamp.sql")),
     ("triggers/ring.sql", include_str!("../../triggers/ring.sql")),
     ("triggers/codes.sql", include_str!("../../triggers/codes.sql")),
+    ("triggers/actions.sql", include_str!("../../triggers/actions.sql")),
+    ("sql/kept/templates.sql", include_str!("../../sql/kept/templates.sql")),
     ("sql/supabase/grants.sql", include_str!("../../sql/supabase/grants.sql")),
+    ("sql/supabase/realtime.sql", include_str!("../../sql/supabase/realtime.sql")),
     ("sql/statements/fingerprints.sql", RECORD),
 ];
 
@@ -203,6 +213,21 @@ pub async fn drift(client: &mut Client) -> Result<Vec<Drifted>, tokio_postgres::
 pub async fn require(database: &Database) -> Result<(), MigrateError> {
     let pending = pending(database).await?;
     if pending.is_empty() { Ok(()) } else { Err(MigrateError::Pending { missing: pending.words() }) }
+}
+
+impl Store {
+    /// Whether the database answers and has this binary's schema.
+    pub async fn is_current(&self) -> Result<bool, StoreError> {
+        self.on_connection(
+            || "look at the schema".to_owned(),
+            async |connection| match pending_on(connection).await {
+                Ok(pending) => Ok(pending.is_empty()),
+                Err(MigrateError::Statement { source, .. }) => Err(source),
+                Err(_) => Ok(false),
+            },
+        )
+        .await
+    }
 }
 
 /// Everything that `apply` would run on an empty database, as a script for `psql`.

@@ -14,6 +14,8 @@ pub mod settles;
 pub mod targets;
 pub mod workers;
 pub mod operator;
+pub mod actions;
+pub mod whatsapp;
 pub mod doctor;
 
 use std::fmt::Write as _;

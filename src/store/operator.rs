@@ -167,6 +167,16 @@ impl Store {
         self.verb("select rowcall.cancel($1, $2)", queue, key, "cancel").await
     }
 
+    /// `rowcall.resolve(queue, key, verdict, note)`; the answer in words.
+    pub async fn resolve(&self, queue: &str, key: &str, verdict: &str, note: &str) -> Result<String, StoreError> {
+        let rows = self
+            .rows("select rowcall.resolve($1, $2, $3, $4)", &[&queue, &key, &verdict, &note], || {
+                format!("resolve in {queue}: {key}")
+            })
+            .await?;
+        Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+    }
+
     /// `rowcall.pause(queue, reason)`; the answer in words.
     pub async fn pause(&self, queue: &str, reason: &str) -> Result<String, StoreError> {
         self.verb("select rowcall.pause($1, $2)", queue, reason, "pause").await

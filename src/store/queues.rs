@@ -1,14 +1,18 @@
 //! The queues that this build knows, each with its two texts: rows to jobs, outcomes to rows.
 
-/// The two statements of a queue. Their parameters and columns are the same for every queue.
+/// The statements of a queue. Their parameters and columns are the same for every queue.
 #[derive(Debug)]
 pub struct Statements {
     /// The queue's name, which is its table's.
     pub queue: &'static str,
-    /// `$1` limit, `$2` worker, `$3` token, `$4` lease in seconds → the columns of a [`crate::job::Job`], its token last.
+    /// `$1` limit, `$2` worker, `$3` token, `$4` lease in seconds, `$5` rows to pass over → the columns of a
+    /// [`crate::job::Job`], its token last.
     pub claim: &'static str,
     /// Ten arrays of outcomes → `key`, `settled_as`.
     pub settle: &'static str,
+    /// No parameter → the seconds until a row comes due that nobody settled lately, or null. For queues whose claims put
+    /// rows off; others have their alarms from what they settle.
+    pub next: Option<&'static str>,
 }
 
 /// Promo codes: `public.codes`.
@@ -16,10 +20,19 @@ pub static CODES: Statements = Statements {
     queue: "codes",
     claim: include_str!("../../sql/queues/codes/claim.sql"),
     settle: include_str!("../../sql/queues/codes/settle.sql"),
+    next: None,
+};
+
+/// Replies to approved, denied and edited actions: `public.actions`. Its serial key is the contact.
+pub static ACTIONS: Statements = Statements {
+    queue: "actions",
+    claim: include_str!("../../sql/queues/actions/claim.sql"),
+    settle: include_str!("../../sql/queues/actions/settle.sql"),
+    next: Some(include_str!("../../sql/queues/actions/next.sql")),
 };
 
 /// Every queue of this build.
-pub static ALL: [&Statements; 1] = [&CODES];
+pub static ALL: [&Statements; 2] = [&CODES, &ACTIONS];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {

@@ -62,6 +62,13 @@ impl Store {
         .await
     }
 
+    /// Mends bubbles that disagree with their actions. Returns how many.
+    pub async fn repair_actions(&self) -> Result<i32, StoreError> {
+        const SQL: &str = "select rowcall.repair_actions()";
+        let rows = self.rows(SQL, &[], || "mend the bubbles of actions".to_owned()).await?;
+        Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+    }
+
     /// Sends a payload over the bell's channel.
     pub async fn ring(&self, payload: &str) -> Result<(), StoreError> {
         const SQL: &str = include_str!("../../sql/statements/ring.sql");

@@ -5,7 +5,6 @@
 //! lane is woken once a second.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -34,7 +33,7 @@ pub(super) async fn run(worker: Arc<Worker>, database: Database) {
     let mut broken = false;
     loop {
         let Err(error) = listen(&worker, &database, &mut reconnect, &mut broken).await else { return };
-        worker.bell_works.store(false, Ordering::Relaxed);
+        worker.readiness.set_bell_works(false);
         if !broken {
             warn!(error = chain(&error), "The bell's connection is gone; polling until it is back");
         }
@@ -103,7 +102,7 @@ async fn listen(
                     let payload = notification.payload();
                     if test.as_ref().is_some_and(|t| t.nonce == payload) {
                         test = None;
-                        if !worker.bell_works.swap(true, Ordering::Relaxed) {
+                        if !worker.readiness.set_bell_works(true) {
                             info!("The bell works");
                             reported = false;
                         }
@@ -125,7 +124,7 @@ async fn listen(
             }
             () = tokio::time::sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => {
                 test = None;
-                worker.bell_works.store(false, Ordering::Relaxed);
+                worker.readiness.set_bell_works(false);
                 if !std::mem::replace(&mut reported, true) {
                     warn!("Notifications do not arrive, so rows are looked for once a second; give LISTEN_DATABASE_URL a direct or session-mode address (see `rowcall doctor`)");
                 }

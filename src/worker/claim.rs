@@ -137,10 +137,14 @@ impl Claimer {
             return Ok(Next::Pause(Duration::from_millis(50)));
         }
         self.start(&policy, jobs, false, sent_at).await;
-        if !full {
-            self.lane.sated();
+        if full {
+            return Ok(Next::Again);
         }
-        Ok(if full { Next::Again } else { Next::Sleep })
+        self.lane.sated();
+        Ok(match self.worker.store.next_due(self.lane.statements).await? {
+            Some(due_in) => Next::Pause(due_in + Duration::from_millis(20)),
+            None => Next::Sleep,
+        })
     }
 
     /// What to do behind an open breaker: probe with one row when that is due, else tell the rows.

@@ -132,6 +132,7 @@ pub(super) async fn run(worker: Arc<Worker>) {
     let mut broken = false;
     loop {
         ticks.tick().await;
+        let sent_at = Instant::now().into_std();
         match worker.pulse.beat(worker.shutdown.closing.is_cancelled()).await {
             Ok(None) => {
                 // Others may have taken the rows of what runs.
@@ -140,6 +141,7 @@ pub(super) async fn run(worker: Arc<Worker>) {
             }
             Ok(Some(dead)) => {
                 broken = false;
+                worker.readiness.beat(sent_at);
                 // Under `WatchdogSec=`, a worker that cannot reach its database for long is started anew.
                 shutdown::tell_service_manager(&[NotifyState::Watchdog]);
                 let dead: HashSet<Uuid> = dead.into_iter().collect();

@@ -13,7 +13,6 @@ pub mod sweep;
 pub mod shutdown;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use tracing::info;
 
 use crate::integrations::Integration;
 use crate::integrations::monitor::Monitor;
+use crate::readiness::Readiness;
 use crate::store::connect::{Database, Session};
 use crate::store::queues::Statements;
 use crate::store::{Store, StoreError};
@@ -45,6 +45,8 @@ pub struct Settings {
     pub grace: Duration,
     /// Who is told after every sweep.
     pub monitor: Option<Monitor>,
+    /// Where it is noted how the worker stands.
+    pub readiness: Readiness,
 }
 
 /// A queue and what runs its operations.
@@ -79,14 +81,14 @@ pub struct Worker {
     fence: Mutex<CancellationToken>,
     /// Rung to read the policies again.
     reload: Notify,
-    /// Whether the bell's self-test came through; without it, the lanes poll.
-    bell_works: AtomicBool,
+    /// Whether the bell's self-test came through, without which the lanes poll; and when the last heartbeat did.
+    readiness: Readiness,
 }
 
 impl Worker {
     /// Whether the bell is known to arrive.
     pub fn bell_works(&self) -> bool {
-        self.bell_works.load(Ordering::Relaxed)
+        self.readiness.bell_works()
     }
 
     /// What ends an operation that starts now.
@@ -149,7 +151,7 @@ pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown)
         fence: Mutex::new(shutdown.stop.child_token()),
         shutdown,
         reload: Notify::new(),
-        bell_works: AtomicBool::new(false),
+        readiness: settings.readiness,
     });
     info!(worker = %worker.pulse.id(), queues = ?worker.lanes.keys().collect::<Vec<_>>(), "Worker started");
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::Worker;
 use crate::integrations::monitor::Monitor;
@@ -35,6 +35,12 @@ pub(super) async fn run(worker: Arc<Worker>, every: Duration, monitor: Option<Mo
 async fn sweep(worker: &Worker) -> Result<(), StoreError> {
     worker.read_policies().await?;
     worker.wake_all();
+    if worker.lanes.contains_key("actions") {
+        let mended = worker.store.repair_actions().await?;
+        if mended > 0 {
+            info!(mended, "Bubbles of actions are mended");
+        }
+    }
     while worker.store.prune().await? >= 10_000 {}
     Ok(())
 }

@@ -46,6 +46,8 @@ impl Binary {
             .env("ACTION_CHECK_INTERVAL", "3600")
             .env("ROWCALL_SHUTDOWN_GRACE", "15")
             .env("RUST_LOG", "rowcall=debug")
+            // Tests run side by side, and there is one port 8000.
+            .env("ENABLE_MONITORING", "false")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -11,7 +11,7 @@ use crate::database::TestDatabase;
 use crate::fake::{Fake, PASSWORD};
 use crate::worker::Scripted;
 
-const OPEN: &str = "(select state = 'open' from rowcall.targets)";
+const OPEN: &str = "(select state = 'open' from rowcall.targets where target = 'fienta')";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_login_spends_no_attempt_and_the_rows_go_on_by_themselves() {
@@ -30,14 +30,19 @@ async fn a_refused_login_spends_no_attempt_and_the_rows_go_on_by_themselves() {
     .await;
     assert_eq!(db.get::<i64>("select count(*) from codes where attempts > 0 or status <> 'creating'").await, 0);
     assert!(fake.runs().len() <= 2, "one row met it, the others were told: {:?}", fake.runs());
-    let states = "select distinct state || ': ' || reason from rowcall.queue_health";
+    let states = "select distinct state || ': ' || reason from rowcall.queue_health where queue = 'codes'";
     assert!(db.get::<String>(states).await.starts_with("breaker open: Fienta refused the login"));
 
     fake.set_password(PASSWORD);
     db.all_ended().await;
     assert_eq!(db.get::<i64>("select count(*) from codes where status = 'active' and error_message is null").await, 20);
     assert_eq!(fake.codes_changed().len(), 20);
-    assert!(db.get::<bool>("select state = 'closed' and reason is null and trips = 0 from rowcall.targets").await);
+    assert!(
+        db.get::<bool>(
+            "select state = 'closed' and reason is null and trips = 0 from rowcall.targets where target = 'fienta'"
+        )
+        .await
+    );
     assert_eq!(db.settled_as("retry").await + db.settled_as("failed").await, 0);
 }
 
@@ -50,7 +55,9 @@ async fn the_login_quoted_by_the_provider_is_not_on_the_row() {
     db.ask(1).await;
     db.eventually("the breaker is open", OPEN).await;
     db.eventually("the row says why", "error_message is not null from codes").await;
-    let said: String = db.get("select (select error_message from codes) || (select reason from rowcall.targets)").await;
+    let said: String = db
+        .get("select (select error_message from codes) || (select reason from rowcall.targets where target = 'fienta')")
+        .await;
     assert!(said.contains("Invalid login") && !said.contains(PASSWORD) && !said.contains('@'), "{said}");
 }
 
@@ -108,7 +115,8 @@ async fn one_row_probes_and_the_others_wait() {
     db.eventually("the others are told", "(select count(*) = 9 from codes where error_message = 'down')").await;
     assert_eq!(held.seen().len(), 1);
     held.release(10);
-    db.eventually("the breaker is closed", "(select state = 'closed' from rowcall.targets)").await;
+    db.eventually("the breaker is closed", "(select state = 'closed' from rowcall.targets where target = 'fienta')")
+        .await;
     db.run("update codes set next_retry_at = now(); select rowcall.sweep_now()").await;
     db.all_ended().await;
     assert_eq!(held.seen().len(), 10);
@@ -127,7 +135,7 @@ async fn a_failed_probe_makes_the_next_one_wait_twice_as_long() {
             &format!(
                 "state = 'open' and trips = {probes}
                      and next_probe_at between now() + interval '{seconds} seconds' - interval '5 seconds' and now() + interval '{seconds} seconds'
-                 from rowcall.targets"
+                 from rowcall.targets where target = 'fienta'"
             ),
         )
         .await;
@@ -156,7 +164,11 @@ async fn a_breaker_is_not_closed_by_a_probe_that_had_no_row() {
     // The probe is due before any of the rows is, which is how they are told to come.
     db.run("update codes set next_retry_at = now() + interval '3 seconds'; update rowcall.targets set next_probe_at = now()").await;
     scripted.begun(ran + 1).await;
-    db.eventually("the next one waits longer", "(select state = 'open' and trips = 2 from rowcall.targets)").await;
+    db.eventually(
+        "the next one waits longer",
+        "(select state = 'open' and trips = 2 from rowcall.targets where target = 'fienta')",
+    )
+    .await;
     assert_eq!(scripted.seen().len(), ran + 1, "one row, not all that were due");
 }
 
@@ -179,5 +191,5 @@ async fn a_fault_of_the_row_opens_no_breaker() {
         db.all::<String>("select status from codes order by id limit 4").await,
         ["failed", "failed", "active", "active"]
     );
-    assert!(db.get::<bool>("select state = 'closed' and trips = 0 from rowcall.targets").await);
+    assert!(db.get::<bool>("select state = 'closed' and trips = 0 from rowcall.targets where target = 'fienta'").await);
 }

@@ -114,8 +114,8 @@ async fn what_the_doctor_prints_mends_what_it_found() {
         ),
         ("alter table public.codes disable row level security", "it is off for public.codes"),
         ("select rowcall.pause('codes', 'the site moves')", "the site moves"),
-        ("delete from rowcall.queues", "has no row for it"),
-        ("delete from rowcall.targets", "has no row for it"),
+        ("delete from rowcall.queues where queue = 'codes'", "has no row for it"),
+        ("delete from rowcall.targets where target = 'fienta'", "has no row for it"),
         ("alter table public.codes alter column id drop identity", "public.codes.id has no default"),
     ] {
         scratch.sql(damage).await;
@@ -235,7 +235,8 @@ async fn an_open_breaker_is_told_with_its_reason() {
     scratch
         .sql(
             "update rowcall.targets
-             set state = 'open', reason = 'Fienta refused the login', next_probe_at = now() + interval '1 minute'",
+             set state = 'open', reason = 'Fienta refused the login', next_probe_at = now() + interval '1 minute'
+             where target = 'fienta'",
         )
         .await;
     let problem = only(examine(&scratch));
@@ -268,7 +269,11 @@ async fn rows_that_nobody_works_are_told() {
             "the row 2 (PARKED) is parked, nobody knows whether it took effect: nobody answered",
         ]
     );
-    assert_eq!(found[2].mend, "select rowcall.retry('codes', '2');");
+    assert_eq!(
+        found[2].mend,
+        "select rowcall.retry('codes', '2'); or, knowing that it took effect: \
+         select rowcall.resolve('codes', '2', 'done', 'how you know');"
+    );
 }
 
 #[tokio::test]

@@ -23,12 +23,24 @@ mod privacy;
 mod review;
 
 mod operator;
+mod actions_rows;
+mod actions_words;
+mod actions_flow;
 mod doctor;
 mod demo;
 
 mod command;
 mod fienta;
+mod whatsapp;
 mod private_cluster;
+
+mod http_auth;
+mod http_limits;
+mod http_health;
+mod http_api;
+mod http_webhooks;
+mod http_run;
+mod web;
 
 mod sql;
 mod layering;

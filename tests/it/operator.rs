@@ -85,7 +85,8 @@ async fn status_shows_what_every_row_waits_for() {
 async fn the_json_of_status_is_one_object() {
     let scratch = one_of_each().await;
     let status = scratch.rowcall(&["status", "--json"]).json();
-    let queue = &status["queues"][0];
+    let queue = &status["queues"][1];
+    assert_eq!(queue["queue"], "codes");
     for state in ["asked", "running", "waiting", "failed", "unknown"] {
         assert_eq!(queue[state], 1, "{state}");
     }
@@ -220,7 +221,7 @@ async fn a_row_or_queue_that_does_not_exist_gets_a_hint() {
         [&["retry", "x", "1"][..], &["cancel", "x", "1"], &["pause", "x", "--reason", "y"], &["resume", "x"]]
     {
         let text = scratch.rowcall(arguments).refusal();
-        assert_eq!(text, "rowcall: there is no queue x\n  hint: queues: codes\n");
+        assert_eq!(text, "rowcall: there is no queue x\n  hint: queues: actions, codes\n");
     }
 }
 

@@ -44,7 +44,7 @@ async fn nothing_secret_or_personal_is_logged() {
     db.all_ended().await;
     fake.fault(&["bad-login"]);
     db.ask_more("LOGIN").await;
-    db.eventually("the breaker is open", "(select state = 'open' from rowcall.targets)").await;
+    db.eventually("the breaker is open", "(select state = 'open' from rowcall.targets where target = 'fienta')").await;
     worker.signal(Signal::SIGTERM);
     worker.ended().await;
 

@@ -37,7 +37,7 @@ async fn a_probe_that_is_cut_off_is_followed_by_another() {
     });
     let _worker = db.worker(operations);
     db.ask(1).await;
-    db.eventually("the breaker is open", "(select state = 'open' from rowcall.targets)").await;
+    db.eventually("the breaker is open", "(select state = 'open' from rowcall.targets where target = 'fienta')").await;
     db.run("delete from codes; insert into codes (code, status) values ('CODE-2', 'creating')").await;
     db.nudged(PROBE, "the probe was cut off", "exists (select from rowcall.attempts where key = '2')").await;
     db.run("delete from codes; insert into codes (code, status) values ('CODE-3', 'creating')").await;
@@ -150,7 +150,7 @@ async fn a_backend_that_says_nothing_is_given_up() {
     let error = store.standings().await.unwrap_err();
     assert!(error.chain().contains("did not answer in time"), "{}", error.chain());
     crate::database::run(&holder, "rollback").await;
-    assert_eq!(store.standings().await.unwrap().len(), 1, "the next connection is another");
+    assert!(!store.standings().await.unwrap().is_empty(), "the next connection is another");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,6 +82,19 @@ impl Scratch {
         client(&self.server).await.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
+    /// Ends every connection and lets none in.
+    pub(crate) async fn shut(&self) {
+        let name = self.name();
+        self.server_sql(&format!("alter database {name} allow_connections false")).await;
+        self.server_sql(&format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"))
+            .await;
+    }
+
+    /// Lets connections in again.
+    pub(crate) async fn reopen(&self) {
+        self.server_sql(&format!("alter database {} allow_connections true", self.name())).await;
+    }
+
     /// The address of another database of the same server.
     pub(crate) fn elsewhere(&self) -> &str {
         &self.server
@@ -106,6 +119,11 @@ impl Scratch {
             ("FIENTA_EMAIL", "owner@example.com"),
             ("FIENTA_PASSWORD", "secret"),
             ("FIENTA_EVENT_ID", "200100"),
+            ("WHATSAPP_API_URL", "http://127.0.0.1:9/v25.0"),
+            ("WHATSAPP_PHONE_NUMBER_ID", "106540352242922"),
+            ("WHATSAPP_ACCESS_TOKEN", "a-token-of-a-test"),
+            // Tests run side by side, and there is one port 8000.
+            ("ENABLE_MONITORING", "false"),
         ]);
         command
     }

@@ -141,8 +141,8 @@ async fn resume_probes_at_once() {
         .await;
     db.run("select rowcall.pause('codes', 'maintenance')").await;
     assert_eq!(db.get::<String>("select rowcall.resume('codes')").await, "codes goes on");
-    assert!(db.get::<bool>("select next_probe_at <= now() from rowcall.targets").await);
+    assert!(db.get::<bool>("select next_probe_at <= now() from rowcall.targets where target = 'fienta'").await);
     assert!(
-        db.get::<bool>("select not paused and paused_reason is null and paused_by is null from rowcall.queues").await
+        db.get::<bool>("select not paused and paused_reason is null and paused_by is null from rowcall.queues where queue = 'codes'").await
     );
 }

@@ -9,6 +9,7 @@ use rowcall::failure::{Failure, Fault};
 use rowcall::integrations::{Integration, Limits};
 use rowcall::job::Job;
 use rowcall::outcome::Outcome;
+use rowcall::readiness::Readiness;
 use rowcall::store::queues::CODES;
 use rowcall::worker::shutdown::Shutdown;
 use rowcall::worker::{self, Service, Settings, WorkerError};
@@ -36,6 +37,7 @@ impl TestDatabase {
             sweep: NEVER,
             grace: Duration::from_secs(20),
             monitor: None,
+            readiness: Readiness::default(),
         }
     }
 

@@ -15,6 +15,7 @@ use clap::Subcommand;
 use tokio_postgres::Client;
 
 use crate::config::{self, ProcessEnvironment};
+use crate::readiness::Readiness;
 use crate::store::connect::Database;
 use crate::store::migrate;
 use crate::worker::Settings;
@@ -72,6 +73,7 @@ impl Scratch {
             sweep: Duration::from_secs(30),
             grace: Duration::from_secs(10),
             monitor: None,
+            readiness: Readiness::default(),
         }
     }
 

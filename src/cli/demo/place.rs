@@ -10,7 +10,10 @@ use std::sync::Mutex;
 
 use anyhow::{Context, bail};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::cli::discreet;
 use crate::sandbox::postgres::make_folders;
 
 /// The folder of one demo, held for as long as this lives.
@@ -70,7 +73,8 @@ impl Place {
         let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("rowcall=info,warn"));
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Mutex::new(file));
-        log.with_ansi(false).with_target(false).try_init().map_err(|error| anyhow::anyhow!("start the log: {error}"))
+        let log = log.with_ansi(false).with_target(false).finish().with(discreet());
+        log.try_init().map_err(|error| anyhow::anyhow!("start the log: {error}"))
     }
 }
 

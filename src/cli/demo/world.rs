@@ -12,6 +12,7 @@ use tokio_postgres::Client;
 use super::fake::Fake;
 use super::place::Place;
 use crate::integrations::fienta::Fienta;
+use crate::readiness::Readiness;
 use crate::sandbox::postgres::{Cluster, Options};
 use crate::store::connect::Database;
 use crate::store::{migrate, queues};
@@ -76,6 +77,7 @@ impl World {
             sweep: Duration::from_secs(30),
             grace: Duration::from_secs(15),
             monitor: None,
+            readiness: Readiness::default(),
         };
         let services = vec![Service { statements: &queues::CODES, integration }];
         let closing = shutdown.closing.clone();

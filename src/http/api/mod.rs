@@ -1,0 +1,38 @@
+//! The API: one file a document. Every handler calls the SQL function of the same meaning and answers what that said.
+
+mod actions;
+mod operate;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use super::App;
+
+/// For the index.
+pub(super) const PATHS: [&str; 7] = [
+    "GET /api/status",
+    "GET /api/history?queue=&key=&limit=",
+    "POST /api/queues/{queue}/pause",
+    "POST /api/queues/{queue}/resume",
+    "POST /api/queues/{queue}/rows/{key}/{retry|cancel}",
+    "POST /action-feedback",
+    "GET /api/actions/{id}",
+];
+
+/// What a reader may ask.
+pub(super) fn reads() -> Router<App> {
+    Router::new()
+        .route("/api/status", get(operate::status))
+        .route("/api/history", get(operate::history))
+        .route("/api/actions/{id}", get(actions::details))
+}
+
+/// What changes something.
+pub(super) fn writes() -> Router<App> {
+    Router::new()
+        .route("/api/queues/{queue}/pause", post(operate::pause))
+        .route("/api/queues/{queue}/resume", post(operate::resume))
+        .route("/api/queues/{queue}/rows/{key}/retry", post(operate::retry))
+        .route("/api/queues/{queue}/rows/{key}/cancel", post(operate::cancel))
+        .route("/action-feedback", post(actions::feedback))
+}

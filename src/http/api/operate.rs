@@ -1,0 +1,80 @@
+//! The operator's functions: status, history, pause, resume, retry, cancel. Verbs answer in words, as on the command line.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::http::App;
+use crate::http::body::{Asked, Object, Part};
+use crate::http::errors::Refusal;
+use crate::store::operator::{Attempt, HistoryFilter, Status};
+
+/// The most attempts in one answer.
+const HISTORY_MAX: i64 = 1000;
+
+/// The attempts in an answer when nobody says how many.
+const HISTORY: i64 = 20;
+
+/// Which attempts to show.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryQuery {
+    queue: Option<String>,
+    key: Option<String>,
+    limit: Option<i64>,
+}
+
+/// `GET /api/status`: as `rowcall status --json`.
+pub(super) async fn status(State(app): State<App>) -> Result<Json<Status>, Refusal> {
+    Ok(Json(app.store.status().await?))
+}
+
+/// `GET /api/history`: as `rowcall history --json`, newest last.
+pub(super) async fn history(
+    State(app): State<App>,
+    Asked(HistoryQuery { queue, key, limit }): Asked<HistoryQuery>,
+) -> Result<Json<Vec<Attempt>>, Refusal> {
+    let limit = limit.unwrap_or(HISTORY);
+    if !(1..=HISTORY_MAX).contains(&limit) {
+        return Err(Refusal::bad_request("invalid_query", format!("limit must be from 1 to {HISTORY_MAX}")));
+    }
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Ok(Json(app.store.history(&HistoryFilter { queue: given(queue), key: given(key), limit }).await?))
+}
+
+/// `POST /api/queues/{queue}/pause` with `{"reason": "…"}`.
+pub(super) async fn pause(
+    State(app): State<App>,
+    Part(queue): Part<String>,
+    Object(body): Object,
+) -> Result<Json<Value>, Refusal> {
+    let reason = body.get("reason").and_then(Value::as_str).unwrap_or_default();
+    said(&app.store.pause(&queue, reason).await?)
+}
+
+/// `POST /api/queues/{queue}/resume`
+pub(super) async fn resume(State(app): State<App>, Part(queue): Part<String>) -> Result<Json<Value>, Refusal> {
+    said(&app.store.resume(&queue).await?)
+}
+
+/// `POST /api/queues/{queue}/rows/{key}/retry`
+pub(super) async fn retry(
+    State(app): State<App>,
+    Part((queue, key)): Part<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    said(&app.store.retry(&queue, &key).await?)
+}
+
+/// `POST /api/queues/{queue}/rows/{key}/cancel`
+pub(super) async fn cancel(
+    State(app): State<App>,
+    Part((queue, key)): Part<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    said(&app.store.cancel(&queue, &key).await?)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every verb ends with it")]
+fn said(answer: &str) -> Result<Json<Value>, Refusal> {
+    Ok(Json(json!({ "answer": answer })))
+}

@@ -1,0 +1,134 @@
+//! Authentication: who calls, and whether they may.
+//!
+//! A bearer token, HTTP Basic with the token as its password, or a JWT of Supabase. Tokens are kept as digests and
+//! compared in constant time; none is logged. Without any of the three, this server listens to its own machine only, and
+//! whoever is there may do everything.
+
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::Next;
+use axum::response::Response;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::App;
+use super::errors::Refusal;
+use super::jwt::Jwt;
+use super::origin::refuse_foreign;
+
+/// What a caller may do; each role may also do what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// A person who signed in with Supabase: nothing yet.
+    User,
+    /// Look.
+    Reader,
+    /// Look and change.
+    Admin,
+}
+
+/// A secret that somebody must show.
+pub struct Token([u8; 32]);
+
+impl Token {
+    /// Keeps the secret's digest.
+    pub fn new(secret: &SecretString) -> Self {
+        Self(Sha256::digest(secret.expose_secret()).into())
+    }
+
+    /// Whether this is it, in a time that tells nothing about it.
+    pub fn is(&self, shown: &[u8]) -> bool {
+        Sha256::digest(shown).as_slice().ct_eq(&self.0).into()
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token([redacted])")
+    }
+}
+
+/// Who may call.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// `ROWCALL_API_TOKEN`.
+    pub admin: Option<Token>,
+    /// `ROWCALL_READ_TOKEN`.
+    pub reader: Option<Token>,
+    /// `SUPABASE_JWT_SECRET`, `SUPABASE_JWKS_FILE`.
+    pub jwt: Option<Jwt>,
+}
+
+impl Keys {
+    /// Whether nobody needs to say who they are.
+    pub fn is_open(&self) -> bool {
+        self.admin.is_none() && self.reader.is_none() && self.jwt.is_none()
+    }
+
+    fn role(&self, shown: &Shown) -> Option<Role> {
+        // Both are compared always, so that the time does not tell which one was closer.
+        let is = |token: &Option<Token>| token.as_ref().is_some_and(|token| token.is(shown.secret()));
+        match (is(&self.admin), is(&self.reader), shown) {
+            (true, _, _) => Some(Role::Admin),
+            (_, true, _) => Some(Role::Reader),
+            (_, _, Shown::Bearer(token)) => self.jwt.as_ref()?.role(token),
+            (_, _, Shown::Basic(_)) => None,
+        }
+    }
+}
+
+/// What a request shows.
+pub(super) enum Shown {
+    Bearer(Vec<u8>),
+    /// Of HTTP Basic, the password; any user will do.
+    Basic(Vec<u8>),
+}
+
+impl Shown {
+    /// What stands in the one `Authorization` header.
+    pub(super) fn read(headers: &HeaderMap) -> Option<Self> {
+        let mut all = headers.get_all(AUTHORIZATION).iter();
+        let (Some(header), None) = (all.next(), all.next()) else { return None };
+        let (scheme, shown) = header.to_str().ok()?.split_once(' ')?;
+        let shown = shown.trim();
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Some(Self::Bearer(shown.as_bytes().to_vec()));
+        }
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let pair = BASE64_STANDARD.decode(shown).ok()?;
+        let colon = pair.iter().position(|byte| *byte == b':')?;
+        Some(Self::Basic(pair[colon + 1..].to_vec()))
+    }
+
+    pub(super) fn secret(&self) -> &[u8] {
+        match self {
+            Self::Bearer(secret) | Self::Basic(secret) => secret,
+        }
+    }
+}
+
+/// Lets through who has at least this role.
+pub(super) async fn require(
+    State((app, least)): State<(App, Role)>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    if !app.keys.is_open() {
+        let shown = Shown::read(request.headers())
+            .ok_or_else(|| Refusal::unauthenticated("say who you are").hint("Authorization: Bearer <token>"))?;
+        let role = app.keys.role(&shown).ok_or_else(|| Refusal::unauthenticated("this token is not taken"))?;
+        if matches!(shown, Shown::Basic(_)) {
+            refuse_foreign(request.method(), request.headers())?;
+        }
+        if role < least {
+            return Err(Refusal::forbidden("forbidden", "this token may not do that"));
+        }
+    }
+    Ok(next.run(request).await)
+}

@@ -1,0 +1,169 @@
+//! Supabase's JWTs: signed with the project's HS256 secret, or by one of the public keys of a JWKS file.
+//!
+//! Every key goes with one algorithm, and a token is checked with the key's, never by its own word: a public key can so
+//! never be taken for an HS256 secret. `exp` must be there and ahead, `nbf` behind, and `aud`, where there is one,
+//! `authenticated`. The file is read once, at start.
+
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
+use jsonwebtoken::signature::{Error as Mismatch, Verifier};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, Validation, decode, decode_header};
+use ring::hmac;
+use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256};
+use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::auth::Role;
+
+/// Clocks differ.
+const LEEWAY_SECONDS: u64 = 30;
+
+/// Longer is no token of Supabase's.
+const BYTES_MAX: usize = 8192;
+
+/// The keys that sign JWTs.
+#[derive(Debug)]
+pub struct Jwt {
+    keys: Vec<Key>,
+}
+
+#[derive(Debug)]
+struct Key {
+    id: Option<String>,
+    algorithm: Algorithm,
+    checks: DecodingKey,
+}
+
+/// A key set that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeySetError {
+    /// It is no JSON Web Key Set.
+    #[error("not a JSON Web Key Set, {{\"keys\": […]}}")]
+    Format(#[source] serde_json::Error),
+    /// A key that nobody may sign with, or none at all.
+    #[error("its keys must be public ones for ES256, RS256 or EdDSA")]
+    Key,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    role: Option<String>,
+    aud: Option<serde_json::Value>,
+}
+
+impl Jwt {
+    /// The keys of an HS256 secret and of a key set's text, either or both.
+    pub fn new(secret: Option<&SecretString>, key_set: Option<&str>) -> Result<Self, KeySetError> {
+        // One provider for the whole process; a second installation is refused and harmless.
+        let _ = WITH_RING.install_default();
+        let mut keys = Vec::new();
+        if let Some(secret) = secret {
+            let secret = DecodingKey::from_secret(secret.expose_secret().as_bytes());
+            keys.push(Key { id: None, algorithm: Algorithm::HS256, checks: secret });
+        }
+        if let Some(text) = key_set {
+            let set: JwkSet = serde_json::from_str(text).map_err(KeySetError::Format)?;
+            if set.keys.is_empty() {
+                return Err(KeySetError::Key);
+            }
+            for jwk in &set.keys {
+                keys.push(public(jwk).ok_or(KeySetError::Key)?);
+            }
+        }
+        Ok(Self { keys })
+    }
+
+    /// The role of a token's bearer; nothing when the token is not good.
+    pub(super) fn role(&self, token: &[u8]) -> Option<Role> {
+        if token.len() > BYTES_MAX {
+            return None;
+        }
+        let header = decode_header(token).ok()?;
+        let candidates = self.keys.iter().filter(|key| key.algorithm == header.alg);
+        let named = candidates.filter(|key| key.id.is_none() || header.kid.is_none() || key.id == header.kid);
+        let claims = named.into_iter().find_map(|key| claims(token, key))?;
+        match claims.role.as_deref() {
+            Some("service_role") => Some(Role::Admin),
+            // Only keys of the project itself come without an audience.
+            Some("authenticated") if claims.aud.is_none() => None,
+            _ => Some(Role::User),
+        }
+    }
+}
+
+fn claims(token: &[u8], key: &Key) -> Option<Claims> {
+    let mut validation = Validation::new(key.algorithm);
+    validation.leeway = LEEWAY_SECONDS;
+    validation.validate_nbf = true;
+    validation.set_audience(&["authenticated"]);
+    let claims = decode::<Claims>(token, &key.checks, &validation).ok()?.claims;
+    // An audience of another shape than a text or a list is not looked at by the library.
+    let is_read = claims.aud.as_ref().is_none_or(|aud| aud.is_string() || aud.is_array());
+    is_read.then_some(claims)
+}
+
+/// A public key with the one algorithm that goes with its kind.
+fn public(jwk: &Jwk) -> Option<Key> {
+    let algorithm = match &jwk.algorithm {
+        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => Algorithm::ES256,
+        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        _ => return None,
+    };
+    let said = jwk.common.key_algorithm.map(Algorithm::try_from).transpose().ok()?;
+    let checks = DecodingKey::from_jwk(jwk).ok()?;
+    said.is_none_or(|said| said == algorithm).then(|| Key { id: jwk.common.key_id.clone(), algorithm, checks })
+}
+
+/// jsonwebtoken leaves the arithmetic to others; ring is here already, for TLS. Nothing is ever signed.
+static WITH_RING: CryptoProvider = CryptoProvider {
+    signer_factory: refuse_to_sign,
+    verifier_factory: verifier,
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the library says how it is called")]
+fn refuse_to_sign(_: &Algorithm, _: &EncodingKey) -> jsonwebtoken::errors::Result<Box<dyn JwtSigner>> {
+    Err(ErrorKind::InvalidAlgorithm.into())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the library says how it is called")]
+fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> jsonwebtoken::errors::Result<Box<dyn JwtVerifier>> {
+    if key.family() != algorithm.family() {
+        return Err(ErrorKind::InvalidKeyFormat.into());
+    }
+    Ok(Box::new(WithRing { algorithm: *algorithm, key: key.clone() }))
+}
+
+struct WithRing {
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+impl JwtVerifier for WithRing {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}
+
+impl Verifier<Vec<u8>> for WithRing {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), Mismatch> {
+        let by = |algorithm: &'static dyn VerificationAlgorithm, key: &[u8]| {
+            UnparsedPublicKey::new(algorithm, key).verify(message, signature)
+        };
+        let checked = match (self.algorithm, self.key.kind()) {
+            (Algorithm::HS256, DecodingKeyKind::SecretOrDer(secret)) => {
+                hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, secret), message, signature)
+            }
+            (Algorithm::ES256, DecodingKeyKind::SecretOrDer(key)) => by(&ECDSA_P256_SHA256_FIXED, key),
+            (Algorithm::EdDSA, DecodingKeyKind::SecretOrDer(key)) => by(&ED25519, key),
+            (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+                RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+            }
+            _ => return Err(Mismatch::new()),
+        };
+        checked.map_err(|_| Mismatch::new())
+    }
+}

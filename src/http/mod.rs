@@ -1,0 +1,182 @@
+//! HTTP: the operator's functions, the documents' endpoints, health, and the providers' webhooks.
+//!
+//! A handler reads a request, calls the SQL function of the same meaning, and answers what that said. Promises: bodies,
+//! heads and answers are bounded in size and time; every failure is `{"error": {"code", "message", "hint"}}`; every answer
+//! carries its request's id; nothing of a request but its method, its route and its id is logged.
+//!
+//! Layers of a request, from outside: observe (id, log line, headers) → panic to 500 → deadline → Host and Origin, where no
+//! token is configured → authentication → handler. Invariant: nothing here knows the worker.
+
+pub mod server;
+pub mod auth;
+pub mod jwt;
+pub mod webhooks;
+mod origin;
+mod observe;
+mod errors;
+mod body;
+mod health;
+mod api;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::readiness::Readiness;
+use crate::store::Store;
+use auth::{Keys, Role};
+use errors::Refusal;
+
+/// What the server is told by the environment.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where to listen; port 0 takes any that is free.
+    pub address: SocketAddr,
+    /// Who may call.
+    pub keys: Keys,
+    /// By what the providers' calls are known.
+    pub webhooks: webhooks::Secrets,
+    /// How much and how long.
+    pub limits: Limits,
+}
+
+/// How much a request may bring, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For the request's head, and for the pause between two requests of a connection.
+    pub head: Duration,
+    /// For the request's body.
+    pub body: Duration,
+    /// From the end of the head to the answer.
+    pub answer: Duration,
+    /// The largest body.
+    pub body_bytes_max: usize,
+    /// Connections at a time; more wait to be accepted.
+    pub connections_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(10),
+            answer: Duration::from_secs(30),
+            body_bytes_max: 1 << 20,
+            connections_max: 512,
+        }
+    }
+}
+
+/// What every handler may use.
+#[derive(Debug, Clone)]
+struct App(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    readiness: Readiness,
+    keys: Keys,
+    webhooks: webhooks::Secrets,
+    limits: Limits,
+    /// Where the server really listens.
+    address: SocketAddr,
+    health: health::Health,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// Every route, behind what it needs.
+fn router(app: &App) -> Router {
+    let only = |role: Role| from_fn_with_state((app.clone(), role), auth::require);
+    let open =
+        Router::new().route("/", get(index)).route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
+    // What a provider calls carries its own proof, and the Host under which the provider knows us.
+    let here = open
+        .merge(api::reads().route_layer(only(Role::Reader)))
+        .merge(api::writes().route_layer(only(Role::Admin)))
+        .route_layer(from_fn_with_state(app.clone(), origin::guard));
+    layered(here.merge(webhooks::routes()), app).with_state(app.clone())
+}
+
+/// What is around every route, and around what is none.
+fn layered(routes: Router<App>, app: &App) -> Router<App> {
+    routes
+        .fallback(async || Refusal::not_found("there is nothing at this path").hint("GET / lists what there is"))
+        .method_not_allowed_fallback(async || Refusal::method_not_allowed())
+        .layer(from_fn_with_state(app.clone(), deadline))
+        .layer(CatchPanicLayer::custom(errors::panicked))
+        .layer(from_fn(observe::observe))
+}
+
+/// A handler that takes too long is given up. Its statement may go on to its own end; the caller is told to look.
+async fn deadline(State(app): State<App>, request: Request, next: Next) -> Result<Response, Refusal> {
+    let answer = tokio::time::timeout(app.limits.answer, next.run(request)).await;
+    answer.map_err(|_| Refusal::unavailable("timeout", "the answer took too long; whether it was done is not known", 5))
+}
+
+/// `GET /`: what there is.
+async fn index() -> Json<Value> {
+    Json(json!({ "name": "rowcall", "health": ["/livez", "/readyz"], "api": api::PATHS, "webhooks": webhooks::PATHS }))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::store::connect::{Database, Session};
+
+    fn app(limits: Limits) -> App {
+        let pool = Database::parse("postgres://nobody@127.0.0.1:1/none").unwrap().pool(1, Session::Operator);
+        App(Arc::new(Inner {
+            store: Store::new(pool),
+            readiness: Readiness::default(),
+            keys: Keys::default(),
+            webhooks: webhooks::Secrets::default(),
+            limits,
+            address: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            health: health::Health::default(),
+        }))
+    }
+
+    async fn told(routes: Router<App>, limits: Limits) -> (u16, Value) {
+        let app = app(limits);
+        let layered = layered(routes, &app).with_state(app);
+        let answer = layered.oneshot(Request::get("/it").body(Body::empty()).unwrap()).await.unwrap();
+        assert!(answer.headers().contains_key("x-request-id"));
+        let status = answer.status().as_u16();
+        (status, serde_json::from_slice(&to_bytes(answer.into_body(), 1 << 20).await.unwrap()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_that_tells_nothing() {
+        async fn broken() {
+            panic!("the secret of +972501234567");
+        }
+        let (status, body) = told(Router::new().route("/it", get(broken)), Limits::default()).await;
+        assert_eq!((status, &body["error"]["code"]), (500, &json!("internal")));
+        assert!(!body.to_string().contains("secret"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_hangs_is_given_up() {
+        let hangs = Router::new().route("/it", get(std::future::pending::<()>));
+        let (status, body) = told(hangs, Limits { answer: Duration::ZERO, ..Limits::default() }).await;
+        assert_eq!((status, &body["error"]["code"]), (503, &json!("timeout")));
+    }
+}

@@ -1,0 +1,64 @@
+//! Webhooks: what providers tell. Each proves itself by its own means before anything of it is read; what cannot prove
+//! itself changes nothing.
+//!
+//! An answer of 200 says that all of it is written or will never be; a database that is away is a 503, after which the
+//! provider repeats. Without its secret a webhook answers 503 too, so that what is told meanwhile comes again.
+
+mod infobip;
+mod meta;
+
+use axum::Router;
+use axum::routing::{get, post};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::App;
+use super::auth::Token;
+use super::errors::Refusal;
+
+/// For the index.
+pub(super) const PATHS: [&str; 3] = ["GET /webhooks/whatsapp", "POST /webhooks/whatsapp", "POST /webhooks/infobip"];
+
+/// By what providers' calls are known.
+#[derive(Debug, Default)]
+pub struct Secrets {
+    /// `WHATSAPP_APP_SECRET`: signs what Meta tells.
+    pub app_secret: Option<SecretString>,
+    /// `WHATSAPP_VERIFY_TOKEN`: shown by Meta when the webhook is set up.
+    pub verify_token: Option<Token>,
+    /// `INFOBIP_WEBHOOK_SECRET`: shown by Infobip with every call.
+    pub infobip: Option<Token>,
+}
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/webhooks/whatsapp", get(meta::verify).post(meta::receive))
+        .route("/webhooks/infobip", post(infobip::receive))
+}
+
+fn not_configured(variable: &str) -> Refusal {
+    Refusal::unavailable("not_configured", "this webhook has no secret yet", 60).hint(format!("set {variable}"))
+}
+
+/// A text of a provider's, without the one character that Postgres has no room for.
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(|text| text.replace('\0', "\u{fffd}"))
+}
+
+/// The elements of a list; none of anything else.
+fn each(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// The customer's number as digits.
+fn digits(value: &Value) -> Option<String> {
+    let digits: String = value.as_str()?.chars().filter(char::is_ascii_digit).collect();
+    (!digits.is_empty()).then_some(digits)
+}
+
+/// Seconds since 1970, which Meta writes as a text.
+fn seconds(value: &Value) -> Option<Timestamp> {
+    let seconds = value.as_i64().or_else(|| value.as_str()?.parse().ok())?;
+    Timestamp::from_second(seconds).ok()
+}

@@ -1,0 +1,265 @@
+//! The HTTP client of every provider that has an HTTP API.
+//!
+//! It answers the one question on which no blind repeat depends: did the request leave this process? The body is handed
+//! to the connection through a gate (`letter.rs`), so that *no* means no, also when time ran out or the worker must stop
+//! in the middle; everything after it is *perhaps*. Answers are read up to a bound, redirects are not followed, nothing
+//! is repeated here, and nothing of a request or an answer is logged.
+
+mod letter;
+mod patience;
+
+use std::error::Error;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Body, Client, ClientBuilder, Method, Response, StatusCode, Url};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::letter::{Gate, Letter};
+use super::redact::{Redactor, cut};
+
+pub use self::patience::with_jitter;
+
+/// How long a connection, with its TLS, may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Servers close connections that idle, and a request that crosses with the close is perhaps sent. Few servers close
+/// sooner than after five seconds, so one that has idled for three is not used again.
+const IDLE_MAX: Duration = Duration::from_secs(3);
+
+/// How long an answer is still waited for once the worker must stop; its shutdown leaves an operation eight seconds.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// What is kept of an answer, in bytes, unless the request says otherwise.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// How much of a reason is told, in characters.
+const REASON_CHARS_MAX: usize = 120;
+
+/// The set-up that all clients share: rustls with ring, the system's roots, no redirects, no repetition.
+pub fn builder() -> ClientBuilder {
+    // One provider for the whole process; a second installation is refused and harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_MAX)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .user_agent(concat!("rowcall/", env!("CARGO_PKG_VERSION")))
+}
+
+/// A client; a clone shares its connections.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: Client,
+}
+
+/// One request about to be made. Its debug output shows neither address nor headers nor body.
+pub struct Request {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+    answer_bytes_max: usize,
+}
+
+/// What bounds one exchange.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// When to give up.
+    pub deadline: Instant,
+    /// Cancelled when the worker must stop: a request that has not left is taken back, an answer is awaited for 5 s more.
+    pub stop: CancellationToken,
+}
+
+/// What the other side answered. Its debug output shows no body.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// How long it asks for patience, at most an hour.
+    pub retry_after: Option<Duration>,
+    /// The body came to its end within its bound.
+    pub is_whole: bool,
+    body: Vec<u8>,
+}
+
+/// Whether a request without an answer left this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Certainly not: repeating it repeats nothing.
+    No,
+    /// It may have arrived, and may have taken effect.
+    Perhaps,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// No connection was made: name, network, TLS.
+    Unreachable,
+    /// Time ran out.
+    TimedOut,
+    /// The connection ended first.
+    Broken,
+    /// The worker must stop.
+    Stopped,
+}
+
+/// No answer came.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct Lost {
+    /// Whether the request left.
+    pub sent: Sent,
+    /// Why there is no answer.
+    pub cause: Cause,
+    /// The same in words, for a row: without address, and redacted.
+    pub reason: String,
+}
+
+impl Http {
+    /// A client with the shared set-up.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        builder().build().map(|client| Self { client })
+    }
+
+    /// Makes one request, once.
+    pub async fn call(&self, request: Request, bounds: &Bounds) -> Result<Answer, Lost> {
+        let bytes_max = request.answer_bytes_max;
+        let gate = Gate::default();
+        let giving_up = give_up(bounds, &gate);
+        tokio::pin!(giving_up);
+        let exchange = self.client.execute(request.into_outgoing(&gate));
+        let response = tokio::select! {
+            biased;
+            cause = &mut giving_up => return Err(Lost::new(&gate, cause, None)),
+            response = exchange => response,
+        };
+        let response = response.map_err(|error| {
+            let cause = match &error {
+                error if error.is_connect() => Cause::Unreachable,
+                error if error.is_timeout() => Cause::TimedOut,
+                _ => Cause::Broken,
+            };
+            Lost::new(&gate, cause, Some(&error))
+        })?;
+        let (status, retry_after) = (response.status(), patience::retry_after(response.headers(), SystemTime::now()));
+        // From here on the status is known, whatever becomes of the body.
+        let mut body = Vec::new();
+        let is_whole = tokio::select! {
+            biased;
+            _ = &mut giving_up => false,
+            is_whole = read(response, &mut body, bytes_max) => is_whole,
+        };
+        Ok(Answer { status, retry_after, is_whole, body })
+    }
+}
+
+impl Request {
+    /// A POST of JSON.
+    pub fn post_json(url: Url, body: &serde_json::Value) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(reqwest::header::ACCEPT, HeaderValue::from_static("application/json"));
+        let body = Some(Bytes::from(body.to_string()));
+        Self { method: Method::POST, url, headers, body, answer_bytes_max: ANSWER_BYTES_MAX }
+    }
+
+    /// The same with this authorization; an error when no header can carry it.
+    pub fn authorized(mut self, scheme: &str, secret: &str) -> Result<Self, reqwest::header::InvalidHeaderValue> {
+        let mut value = HeaderValue::from_str(&format!("{scheme} {secret}"))?;
+        value.set_sensitive(true);
+        self.headers.insert(reqwest::header::AUTHORIZATION, value);
+        Ok(self)
+    }
+
+    fn into_outgoing(self, gate: &Gate) -> reqwest::Request {
+        let mut outgoing = reqwest::Request::new(self.method, self.url);
+        *outgoing.headers_mut() = self.headers;
+        match self.body {
+            Some(bytes) => *outgoing.body_mut() = Some(Body::wrap(Letter::new(bytes, gate.clone()))),
+            // Without a body nothing tells when it leaves.
+            None => drop(gate.pass()),
+        }
+        outgoing
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+impl Answer {
+    /// The body in this shape; nothing when it is not whole, or is not that.
+    pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
+        if self.is_whole { serde_json::from_slice(&self.body).ok() } else { None }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).field("is_whole", &self.is_whole).finish_non_exhaustive()
+    }
+}
+
+impl Lost {
+    fn new(gate: &Gate, cause: Cause, error: Option<&reqwest::Error>) -> Self {
+        let sent = match cause {
+            Cause::Unreachable => Sent::No,
+            _ if gate.revoke() => Sent::No,
+            _ => Sent::Perhaps,
+        };
+        let reason = match (cause, error) {
+            (Cause::TimedOut, _) => "no answer in time".to_owned(),
+            (Cause::Stopped, _) => "the worker was stopped".to_owned(),
+            (_, Some(error)) => Redactor::default().line(&innermost(error), REASON_CHARS_MAX),
+            (_, None) => "no answer".to_owned(),
+        };
+        Self { sent, cause, reason: cut(&reason, REASON_CHARS_MAX) }
+    }
+}
+
+/// Ends when the exchange must; with the cause.
+async fn give_up(bounds: &Bounds, gate: &Gate) -> Cause {
+    tokio::select! {
+        () = tokio::time::sleep_until(bounds.deadline) => Cause::TimedOut,
+        () = bounds.stop.cancelled() => {
+            if !gate.revoke() {
+                let stop_at = Instant::now() + STOP_GRACE;
+                tokio::time::sleep_until(stop_at.min(bounds.deadline)).await;
+            }
+            Cause::Stopped
+        }
+    }
+}
+
+/// Reads a body up to its bound; whether that was all of it.
+async fn read(mut response: Response, body: &mut Vec<u8>, bytes_max: usize) -> bool {
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= bytes_max => body.extend_from_slice(&chunk),
+            Ok(None) => return true,
+            Ok(Some(_)) | Err(_) => return false,
+        }
+    }
+}
+
+/// The first cause, which has the words that help; the outer ones repeat the address.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    // Without a source it is reqwest's own, which would print the address.
+    if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) { "no answer".to_owned() } else { cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,29 @@
+//! Document 2's functions: an action is answered, and looked at.
+
+use serde_json::Value;
+use tokio_postgres::types::Json;
+
+use super::{Store, StoreError};
+
+impl Store {
+    /// `rowcall.submit_action_feedback(payload)`; what it answers.
+    ///
+    /// Its refusals: 22023 for missing and wrong fields, named in the detail; P0002 when there is no such action; RC409 when
+    /// it is answered already.
+    pub async fn submit_action_feedback(&self, payload: Value) -> Result<Value, StoreError> {
+        const SQL: &str = "select rowcall.submit_action_feedback($1::jsonb)";
+        let rows = self.rows(SQL, &[&Json(payload)], || "submit an action's feedback".to_owned()).await?;
+        Ok(rows.first().and_then(json).unwrap_or_default())
+    }
+
+    /// `rowcall.action_details(id)`: the action, its reply, every attempt; nothing when there is no such action.
+    pub async fn action_details(&self, id: i64) -> Result<Option<Value>, StoreError> {
+        const SQL: &str = "select rowcall.action_details($1::bigint)";
+        let rows = self.rows(SQL, &[&id], || format!("read action {id}")).await?;
+        Ok(rows.first().and_then(json))
+    }
+}
+
+fn json(row: &tokio_postgres::Row) -> Option<Value> {
+    row.get::<_, Option<Json<Value>>>(0).map(|Json(value)| value)
+}
