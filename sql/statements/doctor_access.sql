@@ -15,10 +15,13 @@ wanted (relation, privileges) as (
         ('queues', '{select,update}'),
         ('workers', '{select,insert,update,delete}'),
         ('adopted', '{select}'),
-        ('targets', '{select,update}'),
+        ('targets', '{select,insert,update}'),
         ('slots', '{select,insert,delete}'),
         ('attempts', '{select,insert,delete}'),
         ('contact_turns', '{select,insert,update}'),
+        ('crm_credentials', '{select}'),
+        ('crm_notices', '{select,insert,update,delete}'),
+        ('crm_accounts', '{select}'),
         ('work', '{select}'),
         ('queue_health', '{select}'),
         ('history', '{select}')
@@ -39,6 +42,18 @@ wanted (relation, privileges) as (
     ) as o (name, privileges)
     join pg_class as c on c.relname = o.name and c.relnamespace = 'public'::regnamespace
     where 'actions' = any ($1::text[])
+    union all
+    -- The same of memberships.
+    select c.oid::regclass, o.privileges
+    from (values
+        ('clients', '{select}'::text[]),
+        ('customers', '{select,insert,update}'),
+        ('club_stages', '{select}'),
+        ('enrollments', '{select,insert,update}'),
+        ('crm_orders', '{select,insert,update}')
+    ) as o (name, privileges)
+    join pg_class as c on c.relname = o.name and c.relnamespace = 'public'::regnamespace
+    where '{crm_sync_queue,crm_orders}' && $1::text[]
 ),
 
 lacking as (
@@ -52,7 +67,9 @@ lacking as (
 lacking_function as (
     select p.oid::regprocedure as signature
     from pg_proc as p
-    join pg_namespace as n on n.oid = p.pronamespace and n.nspname = 'rowcall'
+    join pg_namespace as n on n.oid = p.pronamespace
+    join (values ('rowcall', null), ('public', '^(test_)?process_(expired_enrollments|crm_sync_queue)$')) as o (schema, names)
+        on o.schema = n.nspname and (o.names is null or p.proname ~ o.names)
     where p.prorettype <> 'trigger'::regtype
       and not has_function_privilege(p.oid, 'execute')
 )

@@ -29,13 +29,16 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 21] = [
+static CURRENT: [(&str, &str); 29] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
+    ("sql/kept/crm.sql", include_str!("../../sql/kept/crm.sql")),
     ("sql/functions/grants.sql", include_str!("../../sql/functions/grants.sql")),
     ("sql/functions/operator.sql", include_str!("../../sql/functions/operator.sql")),
     ("sql/functions/codes.sql", include_str!("../../sql/functions/codes.sql")),
+    ("sql/functions/crm_accounts.sql", include_str!("../../sql/functions/crm_accounts.sql")),
+    ("sql/views/crm_accounts.sql", include_str!("../../sql/views/crm_accounts.sql")),
     ("sql/views/work.sql", include_str!("../../sql/views/work.sql")),
     ("sql/views/queue_health.sql", include_str!("../../sql/views/queue_health.sql")),
     ("sql/views/history.sql", include_str!("../../sql/views/history.sql")),
@@ -43,10 +46,15 @@ static CURRENT: [(&str, &str); 21] = [
     ("sql/functions/actions.sql", include_str!("../../sql/functions/actions.sql")),
     ("sql/functions/feedback.sql", include_str!("../../sql/functions/feedback.sql")),
     ("sql/functions/whatsapp.sql", include_str!("../../sql/functions/whatsapp.sql")),
+    ("sql/functions/crm_queue.sql", include_str!("../../sql/functions/crm_queue.sql")),
+    ("sql/functions/crm_expiry.sql", include_str!("../../sql/functions/crm_expiry.sql")),
+    ("sql/functions/crm_orders.sql", include_str!("../../sql/functions/crm_orders.sql")),
+    ("sql/functions/crm_api.sql", include_str!("../../sql/functions/crm_api.sql")),
     ("triggers/stamp.sql", include_str!("../../triggers/stamp.sql")),
     ("triggers/ring.sql", include_str!("../../triggers/ring.sql")),
     ("triggers/codes.sql", include_str!("../../triggers/codes.sql")),
     ("triggers/actions.sql", include_str!("../../triggers/actions.sql")),
+    ("triggers/crm.sql", include_str!("../../triggers/crm.sql")),
     ("sql/kept/templates.sql", include_str!("../../sql/kept/templates.sql")),
     ("sql/supabase/grants.sql", include_str!("../../sql/supabase/grants.sql")),
     ("sql/supabase/realtime.sql", include_str!("../../sql/supabase/realtime.sql")),

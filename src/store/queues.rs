@@ -31,8 +31,24 @@ pub static ACTIONS: Statements = Statements {
     next: Some(include_str!("../../sql/queues/actions/next.sql")),
 };
 
+/// Changes of memberships in the CRMs: `public.crm_sync_queue`. Its serial key is the customer; clients take turns.
+pub static CRM_SYNC_QUEUE: Statements = Statements {
+    queue: "crm_sync_queue",
+    claim: include_str!("../../sql/queues/crm_sync_queue/claim.sql"),
+    settle: include_str!("../../sql/queues/crm_sync_queue/settle.sql"),
+    next: Some(include_str!("../../sql/queues/crm_sync_queue/next.sql")),
+};
+
+/// Orders that a webhook told of and that are read at their CRM: `public.crm_orders`.
+pub static CRM_ORDERS: Statements = Statements {
+    queue: "crm_orders",
+    claim: include_str!("../../sql/queues/crm_orders/claim.sql"),
+    settle: include_str!("../../sql/queues/crm_orders/settle.sql"),
+    next: Some(include_str!("../../sql/queues/crm_orders/next.sql")),
+};
+
 /// Every queue of this build.
-pub static ALL: [&Statements; 2] = [&CODES, &ACTIONS];
+pub static ALL: [&Statements; 4] = [&CODES, &ACTIONS, &CRM_SYNC_QUEUE, &CRM_ORDERS];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {
