@@ -4,6 +4,7 @@
 //! row is `settle.sql`'s to say.
 
 pub mod redact;
+mod quote;
 pub mod guard;
 pub mod tail;
 pub mod command;
