@@ -11,6 +11,7 @@ pub mod command;
 pub mod http;
 pub mod fienta;
 pub mod whatsapp;
+pub mod crm;
 pub mod monitor;
 
 use std::fmt;
