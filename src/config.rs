@@ -4,6 +4,7 @@
 
 mod http;
 mod providers;
+mod crm;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 use crate::http::Settings as HttpSettings;
 use crate::http::jwt::KeySetError;
 use crate::integrations::command::own_binary;
+use crate::integrations::crm as crms;
 use crate::integrations::fienta;
 use crate::integrations::monitor::{Monitor, MonitorError};
 use crate::integrations::whatsapp;
@@ -113,6 +115,8 @@ pub struct Config {
     pub fienta: fienta::Settings,
     /// The provider of WhatsApp, and the agent.
     pub whatsapp: whatsapp::Settings,
+    /// The CRMs.
+    pub crm: crms::Settings,
 }
 
 /// Where variables come from; the tests bring their own.
@@ -178,6 +182,7 @@ impl Config {
                 .transpose()?,
             http: http::settings(environment, &whatsapp.meta)?,
             fienta: fienta_settings(environment)?,
+            crm: crm::crm(environment)?,
             whatsapp,
         })
     }
@@ -228,6 +233,17 @@ fn seconds(
     number
         .map(Duration::from_secs)
         .ok_or_else(|| value(variable, &text, &format!("whole seconds from {} to {}", range.start(), range.end())))
+}
+
+fn whole(
+    environment: &impl Environment,
+    variable: &'static str,
+    default: u32,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<u32, ConfigError> {
+    let Some(text) = environment.get(variable) else { return Ok(default) };
+    let number = text.trim().parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| value(variable, &text, &format!("a whole number from {} to {}", range.start(), range.end())))
 }
 
 fn value(variable: &'static str, value: &str, expected: &str) -> ConfigError {

@@ -91,6 +91,7 @@ impl From<Failure> for Outcome {
             result: None,
             error: Some(failure.message),
             fault: Some(failure.fault),
+            target: None,
         }
     }
 }

@@ -1,14 +1,16 @@
 //! A job: one due row, as the claim hands it to an operation.
 //!
 //! It is made by `claim.sql` and by nothing else. The payload is carried as the JSON text that Postgres sent and is
-//! parsed by the integration that knows its shape, so an operation that needs no payload pays for no parsing.
+//! parsed by the integration that knows its shape, so an operation that needs no payload pays for no parsing. It may hold
+//! people and secrets, so debug output leaves it out.
+
+use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// One due row under one claim.
-#[derive(Debug)]
 pub struct Job {
     /// The queue it was claimed from.
     pub queue: &'static str,
@@ -44,5 +46,21 @@ impl Job {
     /// The payload in the shape that the operation expects.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.payload.get())
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { queue, key, generation, token, attempt, max_attempts, uncertain, operation, payload: _ } = self;
+        f.debug_struct("Job")
+            .field("queue", queue)
+            .field("key", key)
+            .field("generation", generation)
+            .field("token", token)
+            .field("attempt", attempt)
+            .field("max_attempts", max_attempts)
+            .field("uncertain", uncertain)
+            .field("operation", operation)
+            .finish_non_exhaustive()
     }
 }

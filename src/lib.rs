@@ -12,6 +12,7 @@ pub mod queue;
 pub mod retry;
 pub mod rate;
 pub mod readiness;
+pub mod notice;
 
 pub mod config;
 

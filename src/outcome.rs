@@ -58,11 +58,14 @@ pub struct Outcome {
     pub error: Option<String>,
     /// Whose fault it is, where it is one; decides about the breaker.
     pub fault: Option<Fault>,
+    /// Whose breaker that is, where the queue's provider is many for its purposes: one tenant's access, not everybody's.
+    /// Nothing means the queue's target.
+    pub target: Option<String>,
 }
 
 impl Outcome {
     /// It took effect; `result` is what `settle.sql` applies to the row.
     pub fn done(result: Option<Value>) -> Self {
-        Self { verdict: Verdict::Done, delay: None, uncertain: false, result, error: None, fault: None }
+        Self { verdict: Verdict::Done, delay: None, uncertain: false, result, error: None, fault: None, target: None }
     }
 }

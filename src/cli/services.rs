@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::integrations::Integration;
+use crate::integrations::crm::Crm;
 use crate::integrations::fienta::Fienta;
 use crate::integrations::whatsapp::WhatsApp;
 use crate::store::queues;
@@ -14,6 +15,7 @@ pub(super) fn services(config: &Config) -> Vec<Service> {
     let integration = |queue: &str| -> Arc<dyn Integration> {
         match queue {
             "codes" => Arc::new(Fienta::new(config.fienta.clone())),
+            "crm_sync_queue" => Arc::new(Crm::new(config.crm.clone())),
             "actions" => Arc::new(WhatsApp::new(config.whatsapp.clone())),
             other => unreachable!("config knows no queue {other}"),
         }
