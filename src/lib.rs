@@ -11,6 +11,7 @@ pub mod failure;
 pub mod queue;
 pub mod retry;
 pub mod rate;
+pub mod schedule;
 pub mod readiness;
 pub mod notice;
 

@@ -124,3 +124,42 @@ begin
     return jsonb_build_object('success', true, 'job', wanted, 'result', result);
 end
 $$;
+
+-- The jobs as document 4's users know them from pg_cron, their last twenty runs, and how the queue stands.
+create or replace function rowcall.cron_status() returns jsonb
+language sql
+stable
+set search_path = pg_catalog
+as $$
+    select jsonb_build_object(
+        'jobs', coalesce(
+            (
+                select jsonb_agg(
+                    to_jsonb(j) || jsonb_build_object('next_run_at', s.next_run_at, 'time_zone', s.time_zone) order by j.jobid
+                )
+                from rowcall.cron_job as j
+                join rowcall.schedules as s on s.id = j.jobid
+                where j.jobname in ('process-expired-enrollments', 'process-crm-sync-queue')
+            ),
+            '[]'
+        ),
+        'runs', coalesce(
+            (
+                select jsonb_agg(to_jsonb(r) order by r.start_time desc)
+                from (
+                    select d.jobid, d.runid, d.status, d.return_message, d.start_time, d.end_time
+                    from rowcall.cron_job_run_details as d
+                    join rowcall.cron_job as j on j.jobid = d.jobid
+                    where j.jobname in ('process-expired-enrollments', 'process-crm-sync-queue')
+                    order by d.start_time desc
+                    limit 20
+                ) as r
+            ),
+            '[]'
+        ),
+        'queue', (
+            select jsonb_object_agg(s.status, s.count)
+            from (select q.status, count(*) as count from public.crm_sync_queue as q group by q.status) as s
+        )
+    )
+$$;

@@ -49,3 +49,12 @@ values
     ('crm_sync_queue', 'crm', 20, 100, '5 minutes', '1 minute', '{1 minute,2 minutes,4 minutes,8 minutes,16 minutes}', 5),
     ('crm_orders', 'crm', 10, 100, '5 minutes', '30 seconds', '{1 minute,2 minutes,4 minutes,8 minutes,16 minutes}', 2)
 on conflict do nothing;
+
+-- Document 4's daily job, under its name. One that is deleted comes back: to put it out of use, pause it. Its other job,
+-- process-crm-sync-queue every five minutes, has nothing left to do: the worker is told of every row as it comes.
+insert into rowcall.schedules (name, description, cron, statement)
+values (
+    'process-expired-enrollments', 'Expires enrollments whose time is over, and ends their memberships.', '0 2 * * *',
+    'select * from public.process_expired_enrollments()'
+)
+on conflict (name) do nothing;

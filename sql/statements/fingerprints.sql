@@ -38,6 +38,7 @@ join pg_namespace as n on n.oid = i.relnamespace
 where i.relkind = 'i'
   and i.relname in (
       'codes_due_idx', 'codes_stopped_idx', 'attempts_key_idx', 'attempts_settled_at_idx',
+      'schedule_runs_running_key', 'schedule_runs_schedule_idx', 'schedule_runs_began_at_idx',
       'actions_due_idx', 'actions_turn_idx', 'actions_stopped_idx', 'action_responses_action_idx',
       'action_responses_message_idx', 'action_responses_reference_key', 'messages_whatsapp_idx', 'messages_indicator_idx',
       'messages_update_key', 'messages_reply_key', 'contacts_digits_idx',

@@ -29,19 +29,22 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 29] = [
+static CURRENT: [(&str, &str); 33] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
+    ("sql/kept/schedules.sql", include_str!("../../sql/kept/schedules.sql")),
     ("sql/kept/crm.sql", include_str!("../../sql/kept/crm.sql")),
     ("sql/functions/grants.sql", include_str!("../../sql/functions/grants.sql")),
     ("sql/functions/operator.sql", include_str!("../../sql/functions/operator.sql")),
+    ("sql/functions/schedules.sql", include_str!("../../sql/functions/schedules.sql")),
     ("sql/functions/codes.sql", include_str!("../../sql/functions/codes.sql")),
     ("sql/functions/crm_accounts.sql", include_str!("../../sql/functions/crm_accounts.sql")),
     ("sql/views/crm_accounts.sql", include_str!("../../sql/views/crm_accounts.sql")),
     ("sql/views/work.sql", include_str!("../../sql/views/work.sql")),
     ("sql/views/queue_health.sql", include_str!("../../sql/views/queue_health.sql")),
     ("sql/views/history.sql", include_str!("../../sql/views/history.sql")),
+    ("sql/views/schedules.sql", include_str!("../../sql/views/schedules.sql")),
     ("sql/functions/replies.sql", include_str!("../../sql/functions/replies.sql")),
     ("sql/functions/actions.sql", include_str!("../../sql/functions/actions.sql")),
     ("sql/functions/feedback.sql", include_str!("../../sql/functions/feedback.sql")),
@@ -52,6 +55,7 @@ static CURRENT: [(&str, &str); 29] = [
     ("sql/functions/crm_api.sql", include_str!("../../sql/functions/crm_api.sql")),
     ("triggers/stamp.sql", include_str!("../../triggers/stamp.sql")),
     ("triggers/ring.sql", include_str!("../../triggers/ring.sql")),
+    ("triggers/schedules.sql", include_str!("../../triggers/schedules.sql")),
     ("triggers/codes.sql", include_str!("../../triggers/codes.sql")),
     ("triggers/actions.sql", include_str!("../../triggers/actions.sql")),
     ("triggers/crm.sql", include_str!("../../triggers/crm.sql")),

@@ -13,6 +13,7 @@ pub mod claims;
 pub mod settles;
 pub mod targets;
 pub mod workers;
+pub mod schedules;
 pub mod operator;
 pub mod actions;
 pub mod whatsapp;

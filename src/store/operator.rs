@@ -1,6 +1,6 @@
 //! What an operator sees and does: views read, functions called, nothing else.
 
-use postgres_types::Json;
+use postgres_types::{Json, ToSql};
 use serde::Serialize;
 
 use super::{Store, StoreError};
@@ -169,12 +169,10 @@ impl Store {
 
     /// `rowcall.resolve(queue, key, verdict, note)`; the answer in words.
     pub async fn resolve(&self, queue: &str, key: &str, verdict: &str, note: &str) -> Result<String, StoreError> {
-        let rows = self
-            .rows("select rowcall.resolve($1, $2, $3, $4)", &[&queue, &key, &verdict, &note], || {
-                format!("resolve in {queue}: {key}")
-            })
-            .await?;
-        Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+        self.said("select rowcall.resolve($1, $2, $3, $4)", &[&queue, &key, &verdict, &note], || {
+            format!("resolve in {queue}: {key}")
+        })
+        .await
     }
 
     /// `rowcall.pause(queue, reason)`; the answer in words.
@@ -184,12 +182,21 @@ impl Store {
 
     /// `rowcall.resume(queue)`; the answer in words.
     pub async fn resume(&self, queue: &str) -> Result<String, StoreError> {
-        let rows = self.rows("select rowcall.resume($1)", &[&queue], || format!("resume {queue}")).await?;
-        Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+        self.said("select rowcall.resume($1)", &[&queue], || format!("resume {queue}")).await
     }
 
     async fn verb(&self, sql: &str, queue: &str, argument: &str, verb: &str) -> Result<String, StoreError> {
-        let rows = self.rows(sql, &[&queue, &argument], || format!("{verb} in {queue}: {argument}")).await?;
+        self.said(sql, &[&queue, &argument], || format!("{verb} in {queue}: {argument}")).await
+    }
+
+    /// What a function of the operator's answers, in words.
+    pub(super) async fn said(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        what: impl Fn() -> String,
+    ) -> Result<String, StoreError> {
+        let rows = self.rows(sql, parameters, what).await?;
         Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
     }
 }
