@@ -170,6 +170,7 @@ impl Config {
         let database = database(environment)?;
         let listen = listen(environment)?.unwrap_or_else(|| database.clone());
         let whatsapp = providers::whatsapp(environment)?;
+        let crm = crm::crm(environment)?;
         Ok(Self {
             database,
             listen,
@@ -180,9 +181,9 @@ impl Config {
                 .get("ROWCALL_MONITOR_URL")
                 .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
                 .transpose()?,
-            http: http::settings(environment, &whatsapp.meta)?,
+            http: http::settings(environment, &whatsapp.meta, &crm)?,
             fienta: fienta_settings(environment)?,
-            crm: crm::crm(environment)?,
+            crm,
             whatsapp,
         })
     }
@@ -294,7 +295,7 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
-        assert_eq!(config.queues, ["codes", "actions"]);
+        assert_eq!(config.queues, ["codes", "actions", "crm_sync_queue", "crm_orders"]);
     }
 
     #[test]

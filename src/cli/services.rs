@@ -12,11 +12,13 @@ use crate::worker::Service;
 
 /// The queues that a worker of these settings serves, each with what runs its operations.
 pub(super) fn services(config: &Config) -> Vec<Service> {
+    // Both queues call the same accounts, at one pace.
+    let crm: Arc<dyn Integration> = Arc::new(Crm::new(config.crm.clone()));
     let integration = |queue: &str| -> Arc<dyn Integration> {
         match queue {
             "codes" => Arc::new(Fienta::new(config.fienta.clone())),
-            "crm_sync_queue" => Arc::new(Crm::new(config.crm.clone())),
             "actions" => Arc::new(WhatsApp::new(config.whatsapp.clone())),
+            "crm_sync_queue" | "crm_orders" => Arc::clone(&crm),
             other => unreachable!("config knows no queue {other}"),
         }
     };

@@ -16,6 +16,9 @@ pub(super) struct Raw(pub(super) Bytes);
 /// A JSON object, said to be one.
 pub(super) struct Object(pub(super) Map<String, Value>);
 
+/// Named values, as a JSON object or as a form.
+pub(super) struct Fields(pub(super) Map<String, Value>);
+
 /// The path's parts, refused as JSON.
 #[derive(FromRequestParts)]
 #[from_request(via(Path), rejection(Refusal))]
@@ -67,6 +70,19 @@ impl FromRequest<App> for Object {
     }
 }
 
+impl FromRequest<App> for Fields {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
+        if media_type(request.headers()) != "application/x-www-form-urlencoded" {
+            return Object::from_request(request, app).await.map(|Object(map)| Self(map));
+        }
+        let Raw(bytes) = Raw::from_request(request, app).await?;
+        let pairs = url::form_urlencoded::parse(&bytes);
+        Ok(Self(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()))
+    }
+}
+
 /// The bytes as JSON. The message says where they are none, and quotes nothing.
 pub(super) fn json(bytes: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(bytes)
@@ -74,7 +90,11 @@ pub(super) fn json(bytes: &[u8]) -> Result<Value, Refusal> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = media_type(headers);
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

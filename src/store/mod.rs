@@ -17,6 +17,7 @@ pub mod schedules;
 pub mod operator;
 pub mod actions;
 pub mod whatsapp;
+pub mod crm;
 pub mod doctor;
 
 use std::fmt::Write as _;

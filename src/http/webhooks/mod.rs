@@ -4,6 +4,9 @@
 //! An answer of 200 says that all of it is written or will never be; a database that is away is a 503, after which the
 //! provider repeats. Without its secret a webhook answers 503 too, so that what is told meanwhile comes again.
 
+mod crm;
+mod commerce7;
+mod shopify;
 mod infobip;
 mod meta;
 
@@ -16,9 +19,16 @@ use serde_json::Value;
 use super::App;
 use super::auth::Token;
 use super::errors::Refusal;
+use crate::notice::{commerce7 as commerce7_notice, shopify as shopify_notice};
 
 /// For the index.
-pub(super) const PATHS: [&str; 3] = ["GET /webhooks/whatsapp", "POST /webhooks/whatsapp", "POST /webhooks/infobip"];
+pub(super) const PATHS: [&str; 5] = [
+    "GET /webhooks/whatsapp",
+    "POST /webhooks/whatsapp",
+    "POST /webhooks/infobip",
+    "POST /webhooks/commerce7",
+    "POST /webhooks/shopify",
+];
 
 /// By what providers' calls are known.
 #[derive(Debug, Default)]
@@ -29,12 +39,20 @@ pub struct Secrets {
     pub verify_token: Option<Token>,
     /// `INFOBIP_WEBHOOK_SECRET`: shown by Infobip with every call.
     pub infobip: Option<Token>,
+    /// `COMMERCE7_WEBHOOK_USER`, `COMMERCE7_WEBHOOK_PASSWORD`: shown by Commerce7 with every call.
+    pub commerce7: Option<commerce7_notice::Login>,
+    /// `COMMERCE7_APP_ID`: what our own changes are known by.
+    pub commerce7_app: Option<String>,
+    /// `SHOPIFY_WEBHOOK_SECRET`: signs what Shopify tells.
+    pub shopify: Option<shopify_notice::Secrets>,
 }
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/webhooks/whatsapp", get(meta::verify).post(meta::receive))
         .route("/webhooks/infobip", post(infobip::receive))
+        .route("/webhooks/commerce7", post(commerce7::receive))
+        .route("/webhooks/shopify", post(shopify::receive))
 }
 
 fn not_configured(variable: &str) -> Refusal {
