@@ -4,7 +4,6 @@
 create or replace view rowcall.crm_accounts as
 select
     c.id as client_id,
-    c.name,
     c.crm_type,
     p.target,
     t.target is not null as is_known,

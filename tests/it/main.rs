@@ -26,6 +26,8 @@ mod operator;
 mod actions_rows;
 mod actions_words;
 mod actions_flow;
+mod crm_rows;
+mod crm_rules;
 mod doctor;
 mod demo;
 
