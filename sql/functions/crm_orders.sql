@@ -65,7 +65,7 @@ $$;
 
 -- Gives a customer a tier, unless they have it or a higher one, and asks the CRM for it. Says what it did.
 create or replace function rowcall.enroll(
-    whom rowcall.customers_key, stage rowcall.club_stages_key, why text, out enrollment rowcall.enrollments_key, out verdict text
+    whom rowcall.customers_key, stage rowcall.club_stages_key, why text, out enrollment rowcall.enrollments_key, out decision text
 )
 language plpgsql
 set search_path = pg_catalog
@@ -96,7 +96,7 @@ begin
     limit 1;
 
     if had.threshold >= tier.threshold then
-        verdict := format('the customer has the tier %s already', had.name);
+        decision := format('the customer has the tier %s already', had.name);
         return;
     end if;
 
@@ -137,7 +137,7 @@ begin
           and o.priority < urgent
         for no key update skip locked
     ));
-    verdict := case
+    decision := case
         when had.id is null then format('enrolled in %s', tier.name)
         else format('upgraded from %s to %s', had.name, tier.name)
     end;
@@ -199,20 +199,20 @@ begin
         when o.financial_state in ('refunded', 'fully_refunded', 'voided') or (o.total > 0 and amount <= 0) then 'refunded'
     end;
     if o.enrollment_id is not null and (returned is not null or amount < o.decided_amount) then
-        o.verdict := format(
+        o.decision := format(
             '%s; %s since, look whether the membership is to stay',
-            split_part(o.verdict, ';', 1), coalesce(returned, 'refunded in part')
+            split_part(o.decision, ';', 1), coalesce(returned, 'refunded in part')
         );
     elsif o.enrollment_id is not null and amount <= o.decided_amount then
         null;
     elsif returned is not null then
-        o.verdict := returned;
+        o.decision := returned;
     elsif o.financial_state is null or o.financial_state not in ('paid', 'partially_refunded') then
-        o.verdict := 'not paid';
+        o.decision := 'not paid';
     elsif who is null then
-        o.verdict := 'names no customer';
+        o.decision := 'names no customer';
     elsif amount is null then
-        o.verdict := 'has no total';
+        o.decision := 'has no total';
     elsif o.decided_amount is null or amount > o.decided_amount then
         select s.id, coalesce(s.currency, home_currency) = coalesce(o.currency, home_currency) as is_comparable
         into tier
@@ -226,13 +226,13 @@ begin
             s.threshold desc, s.id desc
         limit 1;
         if tier.id is null then
-            o.verdict := 'below every tier';
+            o.decision := 'below every tier';
         elsif not tier.is_comparable then
-            o.verdict := 'in another currency than the tiers';
+            o.decision := 'in another currency than the tiers';
         else
             select e.* into made from rowcall.enroll(who, tier.id, format('order %s', wanted)) as e;
             if made.enrollment is not null or o.enrollment_id is null then
-                o.verdict := made.verdict;
+                o.decision := made.decision;
                 o.enrollment_id := made.enrollment;
             end if;
         end if;
@@ -249,10 +249,10 @@ begin
         cancelled_at = o.cancelled_at,
         told_at = o.told_at,
         decided_amount = o.decided_amount,
-        verdict = o.verdict,
+        decision = o.decision,
         updated_at = now()
     where r.id = o.id;
-    return o.verdict;
+    return o.decision;
 end
 $$;
 

@@ -113,7 +113,7 @@ begin
             cancelled_at timestamptz,
             told_at timestamptz,
             decided_amount numeric(14, 4),
-            verdict text,
+            decision text,
             webhook_id text,
             event text,
             status text not null default ''known'',
@@ -260,7 +260,7 @@ comment on column public.crm_sync_queue.reason is 'What asked for it.';
 comment on column public.crm_sync_queue.steps is 'What of an upgrade is done already.';
 
 comment on table public.crm_orders is 'What is known of the orders that webhooks told of, and what was made of each.';
-comment on column public.crm_orders.verdict is 'What was made of it: enrolled, upgraded, or why nothing was.';
+comment on column public.crm_orders.decision is 'What was made of it: enrolled, upgraded, or why nothing was.';
 comment on column public.crm_orders.decided_amount is 'What the order came to when that was decided; only more than that is decided anew.';
 
 do $$

@@ -41,6 +41,7 @@ mod http_limits;
 mod http_health;
 mod http_api;
 mod http_webhooks;
+mod http_crm;
 mod http_run;
 mod web;
 

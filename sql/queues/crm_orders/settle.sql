@@ -97,7 +97,7 @@ history as (
 
 -- What the order says, and what follows from it, by the rule in sql/functions/crm_orders.sql.
 ruled as materialized (
-    select w.key, rowcall.settle_crm_order(w.client_id, w.notice) as verdict
+    select w.key, rowcall.settle_crm_order(w.client_id, w.notice) as decision
     from (
         select w.*
         from written as w
@@ -110,10 +110,11 @@ ruled as materialized (
 news as materialized (
     select
         a.target,
-        coalesce(
-            sum(greatest(rowcall.crm_calls('fetch_order') - (h.result ->> 'calls')::integer, 0))
-                filter (where h.duration is not null),
-            0
+        sum(
+            case
+                when h.duration is null then rowcall.crm_calls('fetch_order')
+                else greatest(rowcall.crm_calls('fetch_order') - (h.result ->> 'calls')::integer, 0)
+            end
         ) as unspent,
         min(h.delay) filter (where h.verdict = 'wait' and h.duration is not null) as rest
     from held as h
@@ -146,7 +147,7 @@ told as (
 
 select w.key, w.settled_as
 from written as w
-where (select count(r.verdict) from ruled as r) >= 0
+where (select count(r.decision) from ruled as r) >= 0
 union all
 select o.key, 'lost'
 from outcome as o

@@ -165,10 +165,11 @@ enrollment as (
 news as materialized (
     select
         a.target,
-        coalesce(
-            sum(greatest(rowcall.crm_calls(h.action_type) - (h.result ->> 'calls')::integer, 0))
-                filter (where h.duration is not null),
-            0
+        sum(
+            case
+                when h.duration is null then rowcall.crm_calls(h.action_type)
+                else greatest(rowcall.crm_calls(h.action_type) - (h.result ->> 'calls')::integer, 0)
+            end
         ) as unspent,
         min(h.delay) filter (where h.verdict = 'wait' and h.duration is not null) as rest
     from held as h

@@ -35,7 +35,7 @@ async fn a_paid_order_that_qualifies_enrolls_and_a_larger_one_upgrades() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_single_notice_is_made_of() {
     let crm = shop().await;
-    for (nth, (change, verdict)) in [
+    for (nth, (change, decision)) in [
         (json!({"financial_state": "pending", "event": "orders/updated"}), "not paid"),
         (json!({"financial_state": null, "event": "orders/updated"}), "not paid"),
         (json!({"financial_state": null}), "enrolled in Silver"),
@@ -72,7 +72,7 @@ async fn what_a_single_notice_is_made_of() {
         if change.get("customer").is_none() {
             change["customer"] = json!({"id": format!("c-{nth}"), "email": null});
         }
-        assert_eq!(crm.hear(&format!("w-{nth}"), change.clone()).await, verdict, "{change}");
+        assert_eq!(crm.hear(&format!("w-{nth}"), change.clone()).await, decision, "{change}");
     }
     let enrolled: i64 = crm.db.get("select count(*) from enrollments").await;
     assert_eq!(enrolled, 8);

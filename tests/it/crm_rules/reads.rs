@@ -43,7 +43,7 @@ async fn of_a_webhook_only_the_number_is_believed() {
     );
     assert_eq!(crm.text("select status from crm_orders").await, "fetching");
     assert_eq!(crm.settle(job, read("120.00", "paid")).await, "done");
-    let order = "select concat_ws(' ', status, total, verdict, claim_token) from crm_orders";
+    let order = "select concat_ws(' ', status, total, decision, claim_token) from crm_orders";
     assert_eq!(crm.text(order).await, "known 120.0000 enrolled in Silver");
     assert_eq!(crm.asked().await, "add_membership Silver");
     let history = "select concat_ws(' ', settled_as, response ->> 'target', response ? 'notice') from rowcall.attempts";
