@@ -46,7 +46,7 @@ pub(super) async fn livez() -> Json<Value> {
 /// `GET /readyz`
 pub(super) async fn readyz(State(app): State<App>) -> Response {
     let Look { failing, schedules } = look(&app).await;
-    let failing = Vec::from_iter(failing.into_iter().chain(failing_here(&app)));
+    let failing: Vec<_> = failing.into_iter().chain(failing_here(&app)).collect();
     if failing.is_empty() {
         return Json(json!({ "ready": true, "failing": [], "schedules": schedules })).into_response();
     }

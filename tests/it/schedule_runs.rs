@@ -75,6 +75,19 @@ async fn a_failed_run_says_why_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_statement_says_is_not_logged() {
+    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    let worker = Binary::start_with(&db, &fake, &[("RUST_LOG", "trace,tokio_postgres=trace")]).await;
+    for statement in
+        ["select 'hush'", "do $x$ begin raise exception 'hush'; end $x$", "do $x$ begin raise warning 'hush'; end $x$"]
+    {
+        run_once(&db, "", statement).await;
+    }
+    worker.logged("A schedule failed").await;
+    assert!(worker.log().contains("A schedule ran") && !worker.log().contains("hush"), "{}", worker.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_no_transaction_may_hold_runs_without_one() {
     let db = TestDatabase::new().await;
     let _worker = db.worker(Scripted::done());

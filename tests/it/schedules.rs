@@ -13,7 +13,7 @@ impl TestDatabase {
     pub(crate) async fn schedule(&self, name: &str, statement: &str) {
         self.run(&format!(
             "create table if not exists effects (what text, at timestamptz default clock_timestamp());
-             insert into rowcall.schedules (name, cron, statement) values ('{name}', '0 0 1 1 *', $${statement}$$)"
+             insert into rowcall.schedules (name, cron, statement) values ('{name}', '0 0 1 1 *', $it${statement}$it$)"
         ))
         .await;
         self.planned(name).await;
@@ -233,6 +233,26 @@ async fn a_schedule_is_edited_while_workers_run() {
     db.tick().await;
     db.ran("done", 1).await;
     assert_eq!(db.runs().await, ["edited done: after"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_of_a_text_that_was_changed_does_not_come_any_more() {
+    let db = TestDatabase::new().await;
+    let worker = db.worker(Scripted::done());
+    db.schedule("edited", "select 1").await;
+    db.schedule("left", "select 1").await;
+    worker.stop().await;
+    // As after a restore, where no trigger fires.
+    db.run(
+        "set session_replication_role = replica;
+         update rowcall.schedules set next_run_at = now() - interval '1 second';
+         update rowcall.schedules set cron = '@yearly' where name = 'edited'",
+    )
+    .await;
+    let _worker = db.worker(Scripted::done());
+    db.ran("done", 1).await;
+    db.planned("edited").await;
+    assert_eq!(db.runs().await, ["left done: 1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Schedules as an operator meets them: the commands, HTTP, the doctor, the views that pg_cron's users know.
+//! Schedules as an operator meets them: the commands, HTTP, the doctor, the views that `pg_cron`'s users know.
 
 use serde_json::{Value, json};
 
@@ -244,7 +244,7 @@ async fn who_is_not_the_owner_neither_writes_nor_runs_schedules() {
     scratch.server_sql(&format!("drop role {role}")).await;
 }
 
-/// Document 4's queries, by the views' names; and pg_cron itself, where it is installed, is left alone.
+/// Document 4's queries, by the views' names; and `pg_cron` itself, where it is installed, is left alone.
 #[tokio::test]
 async fn who_monitored_pg_cron_finds_the_same_columns() {
     let scratch = Scratch::empty().await;
