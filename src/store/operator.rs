@@ -3,6 +3,7 @@
 use postgres_types::{Json, ToSql};
 use serde::Serialize;
 
+use super::schedules::operator::Schedule;
 use super::{Store, StoreError};
 
 /// One row of `rowcall.queue_health`.
@@ -89,6 +90,8 @@ pub struct Status {
     pub workers: Vec<WorkerInfo>,
     /// What is asked for and not done, oldest first, at most 50.
     pub work: Vec<Work>,
+    /// Every schedule.
+    pub schedules: Vec<Schedule>,
 }
 
 /// One row of `rowcall.history`.
@@ -142,6 +145,7 @@ impl Store {
             queues: queues.iter().map(health).collect(),
             workers: workers.iter().map(worker).collect(),
             work: work.iter().map(work_row).collect(),
+            schedules: self.schedules().await?,
         })
     }
 

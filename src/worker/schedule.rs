@@ -160,7 +160,7 @@ impl Scheduler {
         let may_begin = self.worker.pulse.id() == worker && !self.worker.shutdown.closing.is_cancelled();
         for run in taken.runs {
             let slot = Arc::clone(&self.worker.schedules.slots).try_acquire_owned().ok();
-            let task = Task { worker: Arc::clone(&self.worker), _slot: slot, run };
+            let task = Task { worker: Arc::clone(&self.worker), slot, run };
             self.worker.operations.spawn(task.run(may_begin));
         }
         Ok(is_any)
@@ -188,13 +188,14 @@ fn work_out(schedule: &Unplanned) -> Planned {
 /// One run, with its slot.
 struct Task {
     worker: Arc<Worker>,
-    _slot: Option<OwnedSemaphorePermit>,
+    slot: Option<OwnedSemaphorePermit>,
     run: Run,
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        // A slot is free, and what waited for the end of this run may come.
+        // The slot first: whoever is woken looks for one.
+        drop(self.slot.take());
         self.worker.schedules.wake();
     }
 }
@@ -218,7 +219,7 @@ impl Task {
         match ended.end {
             End::Done(_) => info!(schedule, run = id, duration_ms, "A schedule ran"),
             End::Failed(_) => {
-                warn!(schedule, run = id, duration_ms, "A schedule failed; rowcall.schedule_runs tells why")
+                warn!(schedule, run = id, duration_ms, "A schedule failed; rowcall.schedule_runs tells why");
             }
             End::Interrupted { .. } => info!(schedule, run = id, duration_ms, "A schedule was interrupted"),
         }

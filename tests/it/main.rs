@@ -12,6 +12,8 @@ mod execute;
 mod settle;
 mod heartbeat;
 mod sweep;
+mod schedules;
+mod schedule_runs;
 mod bell;
 mod policy;
 mod breaker;
@@ -23,6 +25,7 @@ mod privacy;
 mod review;
 
 mod operator;
+mod schedules_operator;
 mod actions_rows;
 mod actions_words;
 mod actions_flow;

@@ -3,6 +3,7 @@
 mod actions;
 mod cron;
 mod operate;
+mod schedules;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -16,6 +17,9 @@ pub(super) const PATHS: [&str; 10] = [
     "POST /api/queues/{queue}/pause",
     "POST /api/queues/{queue}/resume",
     "POST /api/queues/{queue}/rows/{key}/{retry|cancel}",
+    "GET /api/schedules",
+    "GET /api/schedules/{name}/runs?limit=",
+    "POST /api/schedules/{name}/{run|pause|resume}",
     "POST /action-feedback",
     "GET /api/actions/{id}",
     "GET /api/cron",
@@ -28,6 +32,8 @@ pub(super) fn reads() -> Router<App> {
     Router::new()
         .route("/api/status", get(operate::status))
         .route("/api/history", get(operate::history))
+        .route("/api/schedules", get(schedules::list))
+        .route("/api/schedules/{name}/runs", get(schedules::runs))
         .route("/api/actions/{id}", get(actions::details))
         .route("/api/cron", get(cron::status))
 }
@@ -39,6 +45,9 @@ pub(super) fn writes() -> Router<App> {
         .route("/api/queues/{queue}/resume", post(operate::resume))
         .route("/api/queues/{queue}/rows/{key}/retry", post(operate::retry))
         .route("/api/queues/{queue}/rows/{key}/cancel", post(operate::cancel))
+        .route("/api/schedules/{name}/run", post(schedules::run))
+        .route("/api/schedules/{name}/pause", post(schedules::pause))
+        .route("/api/schedules/{name}/resume", post(schedules::resume))
         .route("/action-feedback", post(actions::feedback))
         .route("/api/cron", post(cron::run))
         .route("/api/cron/sync", post(cron::sync))

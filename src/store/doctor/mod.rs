@@ -120,6 +120,12 @@ const CRM: Check = Check {
     clean: "every tier is one that its CRM knows, every webhook that of a client",
 };
 
+const SCHEDULES: Check = Check {
+    name: "schedules",
+    sql: include_str!("../../../sql/statements/doctor_schedules.sql"),
+    clean: "all can be read and are on time, and their last runs were done",
+};
+
 /// What the server is.
 pub async fn server(client: &mut Client) -> Vec<Finding> {
     run(client, &SERVER, &[]).await
@@ -159,6 +165,7 @@ pub async fn database(client: &mut Client, queues: &[&str]) -> Vec<Finding> {
     findings.extend(run(client, &WORKERS, &[&queues]).await);
     findings.extend(run(client, &QUEUES, &[&queues]).await);
     findings.extend(run(client, &CRM, &[]).await);
+    findings.extend(run(client, &SCHEDULES, &[]).await);
     findings
 }
 

@@ -135,14 +135,14 @@ impl Store {
         const SQL: &str = include_str!("../../../sql/statements/claim_runs.sql");
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self.rows(SQL, &[&limit, &worker, &token], || "take due schedules".to_owned()).await?;
-        let mut taken = Taken::default();
+        let mut answer = Taken::default();
         for row in rows {
             let (schedule, status): (String, String) = (row.get("schedule"), row.get("status"));
             if status != "running" {
-                taken.passed.push((schedule, status));
+                answer.passed.push((schedule, status));
                 continue;
             }
-            taken.runs.push(Run {
+            answer.runs.push(Run {
                 id: row.get("id"),
                 schedule,
                 statement: row.get("statement"),
@@ -151,7 +151,7 @@ impl Store {
                 token,
             });
         }
-        Ok(taken)
+        Ok(answer)
     }
 
     /// Writes down how a run ended. `false` when it was not this worker's to write down any more.
