@@ -25,6 +25,8 @@ wanted (relation, privileges) as (
         ('crm_credentials', '{select}'),
         ('crm_notices', '{select,insert,update,delete}'),
         ('crm_accounts', '{select}'),
+        ('cron_job', '{select}'),
+        ('cron_job_run_details', '{select}'),
         ('work', '{select}'),
         ('queue_health', '{select}'),
         ('history', '{select}')
@@ -59,6 +61,14 @@ wanted (relation, privileges) as (
     where '{crm_sync_queue,crm_orders}' && $1::text[]
 ),
 
+-- Row level security hides rows of what a queue reads beside its table just as well.
+row_table as (
+    select distinct w.relation
+    from wanted as w
+    join pg_class as c on c.oid = w.relation
+    where c.relnamespace = 'public'::regnamespace
+),
+
 lacking as (
     select w.relation, string_agg(p.privilege, ', ' order by p.privilege) as privileges
     from wanted as w
@@ -80,11 +90,14 @@ lacking_function as (
 select
     'row security' as subject,
     'problem' as state,
-    format('it hides rows of %s from the role %s, so they are never claimed', q.relation, current_user) as found,
+    format(
+        'it hides rows of %s from the role %s%s', q.relation, current_user,
+        case when q.relation in (select t.relation from queue_table as t) then ', so they are never claimed' end
+    ) as found,
     format(
         'create policy rowcall_worker on %s to %I using (true) with check (true);', q.relation, current_user
     ) as mend
-from queue_table as q
+from row_table as q
 where row_security_active(q.relation)
   and not exists (
       select

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use super::App;
 
 /// For the index.
-pub(super) const PATHS: [&str; 10] = [
+pub(super) const PATHS: [&str; 13] = [
     "GET /api/status",
     "GET /api/history?queue=&key=&limit=",
     "POST /api/queues/{queue}/pause",
