@@ -5,4 +5,8 @@
 
 pub mod fienta;
 pub mod whatsapp;
+pub mod crm;
 pub mod postgres;
+mod serve;
+mod after;
+mod bucket;

@@ -1,14 +1,13 @@
 //! One attempt at one job: find the way into its tenant, wait for its turn there, make the change, tell what came of it.
 
-use std::time::Duration;
-
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::line::{Line, failure};
+use super::pace::{Cost, Ticket};
 use super::payload::{Account, Customer, OrderPayload, Payload, Steps, Wrong};
 use super::provider::{Change, Found, Provider};
-use super::{Crm, commerce7, shopify};
+use super::{Crm, Settings, commerce7, shopify};
 use crate::failure::{Failure, Fault};
 use crate::integrations::Limits;
 use crate::integrations::http::{Http, with_jitter};
@@ -16,9 +15,6 @@ use crate::integrations::quote::Private;
 use crate::notice::CrmType;
 use crate::notice::commerce7::Told;
 use crate::outcome::Outcome;
-
-/// What a webhook's order may cost: itself, and its customer.
-const ORDER_CALLS: f64 = 2.0;
 
 /// An attempt whose tenant is known.
 pub(super) struct Attempt<'a> {
@@ -51,10 +47,10 @@ impl<'a> Attempt<'a> {
     /// Makes the change.
     pub(super) async fn change(self, change: Change, payload: &Payload) -> Ended {
         let remembered = || Found { steps: payload.steps.clone().unwrap_or_default(), ..Found::default() };
-        let (found, has_called, done) = match self.open(payload, remembered()) {
+        let (found, has_called, done) = match self.open(change, payload, remembered()).await {
             Ok(mut provider) => {
                 let done = self.make(change, payload, &mut *provider).await;
-                (std::mem::take(provider.found()), provider.calls() > 0, done)
+                (std::mem::take(provider.found()), provider.has_called(), done)
             }
             Err(failure) => (remembered(), false, Err(failure)),
         };
@@ -66,26 +62,44 @@ impl<'a> Attempt<'a> {
         if steps != Steps::default() {
             result["steps"] = json!(steps);
         }
-        Ended { target: self.target, result, has_called, has_looked, done }
+        self.end(result, has_called, has_looked, done)
     }
 
     /// Asks again for the order that a webhook told of.
     pub(super) async fn fetch(self, payload: &OrderPayload) -> Ended {
         let mut result = json!({"crm_type": self.account.crm_type, "target": self.target});
-        let mut line = self.line(None);
-        let done = self.order(payload, &mut line).await.map(|notice| result["notice"] = notice);
-        let has_called = line.calls > 0;
-        Ended { target: self.target, result, has_called, has_looked: true, done }
+        let mut has_called = false;
+        let done = self.order(payload, &mut has_called).await.map(|notice| result["notice"] = notice);
+        self.end(result, has_called, true, done)
     }
 
-    fn open<'s>(&'s self, payload: &'s Payload, found: Found) -> Result<Box<dyn Provider + 's>, Failure> {
-        let line = self.line(Some(&payload.customer));
+    fn end(self, result: Value, has_called: bool, has_looked: bool, done: Result<(), Failure>) -> Ended {
+        if let Err(Failure { fault: Fault::Throttled, after: Some(asked), .. }) = &done
+            && has_called
+        {
+            self.crm.pace.hold(&self.target, *asked);
+        }
+        Ended { target: self.target, result, has_called, has_looked, done }
+    }
+
+    async fn open<'s>(
+        &'s self,
+        change: Change,
+        payload: &'s Payload,
+        found: Found,
+    ) -> Result<Box<dyn Provider + 's>, Failure> {
+        let customer = Some(&payload.customer);
         Ok(match self.account.crm_type {
-            CrmType::Commerce7 => Box::new(commerce7::Session::new(self.commerce7()?, line, payload, found)),
+            CrmType::Commerce7 => {
+                let access = self.commerce7()?;
+                let line = self.line(customer, Some(change)).await?;
+                Box::new(commerce7::Session::new(access, line, payload, found))
+            }
             CrmType::Shopify => {
                 let Crm { settings, pace, versions, .. } = self.crm;
                 let names = (self.name.as_str(), self.target.as_str());
                 let access = shopify::Access::new(&settings.shopify, self.account, names, pace, versions)?;
+                let line = self.line(customer, Some(change)).await?;
                 Box::new(shopify::Session::new(access, line, payload, found))
             }
         })
@@ -95,59 +109,28 @@ impl<'a> Attempt<'a> {
         commerce7::Access::new(&self.crm.settings.commerce7, self.account, &self.name)
     }
 
-    fn line(&self, customer: Option<&Customer>) -> Line<'a> {
-        let settings = &self.crm.settings;
-        let (name, setting, secrets): (_, _, Vec<SecretString>) = match self.account.crm_type {
-            CrmType::Commerce7 => {
-                ("Commerce7", "COMMERCE7_API_URL", commerce7::Access::secrets(&settings.commerce7, self.account))
-            }
-            CrmType::Shopify => {
-                ("Shopify", "SHOPIFY_API_URL", shopify::Access::secrets(&settings.shopify, self.account))
-            }
+    /// A line to the tenant, once it is this job's turn there.
+    async fn line(&self, customer: Option<&Customer>, change: Option<Change>) -> Result<Line<'_>, Failure> {
+        let Settings { commerce7, shopify, .. } = &self.crm.settings;
+        let (name, setting, cost) = match self.account.crm_type {
+            CrmType::Commerce7 => ("Commerce7", "COMMERCE7_API_URL", commerce7.cost(change)),
+            CrmType::Shopify => ("Shopify", "SHOPIFY_API_URL", shopify::Settings::cost(change)),
         };
+        // Whose they are makes no difference: none may stand on a row.
+        let own = self.account.credentials.iter().flat_map(|own| [&own.key, &own.access_token]);
+        let secrets = own.chain([&commerce7.key, &shopify.access_token]).flatten();
         let emails = customer.into_iter().filter_map(Customer::written_email);
-        let secrets = secrets.iter().map(SecretString::expose_secret).chain(emails);
+        let secrets = secrets.map(SecretString::expose_secret).chain(emails);
         let private = Private::new(secrets, [], customer.into_iter().flat_map(Customer::names));
-        Line::new(self.http, self.limits, private, name, setting)
-    }
-
-    async fn make(&self, change: Change, payload: &Payload, provider: &mut dyn Provider) -> Result<(), Failure> {
-        let (cost, usual) = provider.cost(change);
-        self.wait(self.crm.pace.take(&self.target, cost, usual)).await?;
-        let done = match change {
-            Change::Add => provider.add(&payload.club).await.map(drop),
-            Change::Cancel => provider.cancel(&payload.club).await.map(|id| provider.found().membership_id = id),
-            Change::Upgrade => {
-                let (from, order) = (payload.previous_club.as_ref(), self.crm.settings.upgrade_order);
-                provider.upgrade(from, &payload.club, order).await
-            }
-        };
-        // Shopify tells itself what is left.
-        if self.account.crm_type == CrmType::Commerce7 {
-            self.crm.pace.give_back(&self.target, cost - f64::from(provider.calls()));
-        }
-        done
-    }
-
-    async fn order(&self, payload: &OrderPayload, line: &mut Line<'_>) -> Result<Value, Failure> {
-        if self.account.crm_type != CrmType::Commerce7 {
-            return Err(Wrong::Operation("fetch_order of Shopify, whose webhooks are signed".to_owned()).into());
-        }
-        let order_id = payload.order_id()?;
-        let access = self.commerce7()?;
-        self.wait(self.crm.pace.take(&self.target, ORDER_CALLS, self.crm.settings.commerce7.limit())).await?;
-        let told =
-            Told { tenant: self.name.clone(), webhook_id: payload.webhook_id.clone(), event: payload.event.clone() };
-        let notice = access.order(line, order_id, told).await;
-        self.crm.pace.give_back(&self.target, ORDER_CALLS - f64::from(line.calls));
-        Ok(json!(notice?))
+        let ticket = self.turn(cost).await?;
+        Ok(Line::new(self.http, self.limits, private, (name, setting), (ticket, cost.call)))
     }
 
     /// Waits for this job's turn with its tenant, if that is soon.
-    async fn wait(&self, turn: Result<Duration, Duration>) -> Result<(), Failure> {
-        match turn {
-            Ok(wait) => tokio::select! {
-                () = tokio::time::sleep(wait) => Ok(()),
+    async fn turn(&self, cost: Cost) -> Result<Ticket<'_>, Failure> {
+        match self.crm.pace.take(&self.target, cost.call * cost.calls, cost.usual) {
+            Ok((ticket, wait)) => tokio::select! {
+                () = tokio::time::sleep(wait) => Ok(ticket),
                 () = self.limits.stop.cancelled() => Err(failure(
                     Fault::Interrupted,
                     "The worker was stopped before this began; it is done by itself when a worker runs again.",
@@ -159,6 +142,31 @@ impl<'a> Attempt<'a> {
             )
             .after(with_jitter(later))),
         }
+    }
+
+    async fn make(&self, change: Change, payload: &Payload, provider: &mut dyn Provider) -> Result<(), Failure> {
+        match change {
+            Change::Add => provider.add(&payload.club).await.map(drop),
+            Change::Cancel => provider.cancel(&payload.club).await.map(|id| provider.found().membership_id = id),
+            Change::Upgrade => {
+                let (from, order) = (payload.previous_club.as_ref(), self.crm.settings.upgrade_order);
+                provider.upgrade(from, &payload.club, order).await
+            }
+        }
+    }
+
+    async fn order(&self, payload: &OrderPayload, has_called: &mut bool) -> Result<Value, Failure> {
+        if self.account.crm_type != CrmType::Commerce7 {
+            return Err(Wrong::Operation("fetch_order of Shopify, whose webhooks are signed".to_owned()).into());
+        }
+        let order_id = payload.order_id()?;
+        let access = self.commerce7()?;
+        let mut line = self.line(None, None).await?;
+        let told =
+            Told { tenant: self.name.clone(), webhook_id: payload.webhook_id.clone(), event: payload.event.clone() };
+        let notice = access.order(&mut line, order_id, told).await;
+        *has_called = line.has_called;
+        Ok(json!(notice?))
     }
 }
 

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::line::{Line, Purpose, failure};
-use super::pace::Limit;
+use super::pace::{Cost, Limit};
 use super::payload::Account;
 use super::provider::Change;
 use crate::failure::{Failure, Fault};
@@ -61,7 +61,21 @@ impl Settings {
         needed.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect()
     }
 
-    /// How a tenant's bucket is filled, in calls.
+    /// What one call costs, how many an operation may make, and how a tenant's bucket is filled.
+    pub(super) fn cost(&self, change: Option<Change>) -> Cost {
+        let calls = match change {
+            // Search, create the customer, list, look up address and card, create.
+            Some(Change::Add) => 6.0,
+            // Search, list, cancel, look again.
+            Some(Change::Cancel) => 4.0,
+            Some(Change::Upgrade) => 8.0,
+            // The order, and its customer.
+            None => 2.0,
+        };
+        Cost { call: 1.0, calls, usual: self.limit() }
+    }
+
+    /// In calls.
     pub(super) fn limit(&self) -> Limit {
         Limit { per_second: f64::from(self.calls_per_minute) / 60.0, burst: CALLS_BURST }
     }
@@ -88,12 +102,6 @@ impl<'a> Access<'a> {
         let pair = SecretString::from(format!("{app_id}:{}", key.expose_secret()));
         let authorization = SecretString::from(BASE64_STANDARD.encode(pair.expose_secret()));
         Ok(Self { settings, tenant, authorization })
-    }
-
-    /// What of it must not be quoted.
-    pub(super) fn secrets(settings: &Settings, account: &Account) -> Vec<SecretString> {
-        let own = account.credentials.as_ref().and_then(|own| own.key.clone());
-        own.into_iter().chain(settings.key.clone()).collect()
     }
 
     fn url(&self, parts: &[&str], query: &[(&str, &str)]) -> Result<Url, Failure> {
@@ -152,17 +160,6 @@ impl<'a> Access<'a> {
             PAGE * PAGES_MAX
         );
         Err(failure(Fault::Item, what))
-    }
-}
-
-/// How many calls a change may take.
-fn calls_max(change: Change) -> f64 {
-    match change {
-        // Search, create the customer, list, look up address and card, create.
-        Change::Add => 6.0,
-        // Search, list, cancel, look again.
-        Change::Cancel => 4.0,
-        Change::Upgrade => 8.0,
     }
 }
 

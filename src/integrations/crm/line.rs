@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::pace::Ticket;
 use crate::failure::{Failure, Fault};
 use crate::integrations::Limits;
 use crate::integrations::http::{Answer, Bounds, Cause, Http, Lost, Request, Sent};
@@ -38,20 +39,24 @@ pub(super) struct Line<'a> {
     crm: &'static str,
     /// The setting that has its address.
     setting: &'static str,
-    /// How many calls were made.
-    pub(super) calls: u32,
+    /// What its calls are paid with, each with so much.
+    ticket: Ticket<'a>,
+    call_cost: f64,
+    /// A call was made.
+    pub(super) has_called: bool,
 }
 
 impl<'a> Line<'a> {
+    /// A line to the CRM of this name, whose address is in this setting; each call is paid with so much of the ticket.
     pub(super) fn new(
         http: &'a Http,
         limits: &Limits,
         private: Private,
-        crm: &'static str,
-        setting: &'static str,
+        (crm, setting): (&'static str, &'static str),
+        (ticket, call_cost): (Ticket<'a>, f64),
     ) -> Self {
         let bounds = Bounds { deadline: Instant::now() + limits.timeout, stop: limits.stop.clone() };
-        Self { http, bounds, private, crm, setting, calls: 0 }
+        Self { http, bounds, private, crm, setting, ticket, call_cost, has_called: false }
     }
 
     /// Makes one call; a look whose connection breaks is made once more.
@@ -73,7 +78,8 @@ impl<'a> Line<'a> {
         let left = self.bounds.deadline.saturating_duration_since(now);
         let time = if purpose == Purpose::Change { left / 2 } else { left };
         let bounds = Bounds { deadline: now + time.min(CALL_TIME_MAX), stop: self.bounds.stop.clone() };
-        self.calls += 1;
+        self.has_called = true;
+        self.ticket.spend(self.call_cost);
         self.http.call(request, &bounds).await
     }
 

@@ -5,7 +5,6 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::UpgradeOrder;
-use super::pace::Limit;
 use super::payload::{Club, Steps};
 use crate::failure::Failure;
 
@@ -44,11 +43,8 @@ pub(super) trait Provider: Send {
     /// What was found and done so far.
     fn found(&mut self) -> &mut Found;
 
-    /// What the change may need of the CRM's patience at most, and how that is filled where it is not told.
-    fn cost(&self, change: Change) -> (f64, Limit);
-
-    /// How many calls were made so far.
-    fn calls(&self) -> u32;
+    /// Whether the CRM was called.
+    fn has_called(&self) -> bool;
 
     /// Moves the customer from one club to another, in two steps that are remembered: what is remembered is not done
     /// again, even if a person has changed it since.

@@ -18,8 +18,9 @@ use tracing::warn;
 
 use self::answer::Said;
 use super::line::{Line, Purpose, failure};
-use super::pace::{Limit, Pace};
+use super::pace::{Cost, Limit, Pace};
 use super::payload::Account;
+use super::provider::Change;
 use crate::failure::{Failure, Fault};
 use crate::integrations::http::Request;
 use crate::notice::shopify::Secrets;
@@ -28,6 +29,9 @@ pub(super) use self::session::Session;
 
 /// What stands for the shop in `SHOPIFY_API_URL`.
 const SHOP: &str = "{shop}";
+
+/// What one call costs: a change ten points, and the search for a customer about as many.
+const CALL: f64 = 12.0;
 
 /// A shop's bucket until Shopify has told of it: that of the least plan.
 const LEAST: Limit = Limit { per_second: 100.0, burst: 1000.0 };
@@ -41,6 +45,14 @@ pub struct Settings {
     pub access_token: Option<SecretString>,
     /// `SHOPIFY_WEBHOOK_SECRET`. Not needed to change tags.
     pub webhook: Option<Secrets>,
+}
+
+impl Settings {
+    /// What one call costs, how many an operation may make, and how a shop's bucket is filled.
+    pub(super) fn cost(change: Option<Change>) -> Cost {
+        let calls = if change == Some(Change::Upgrade) { 3.0 } else { 2.0 };
+        Cost { call: CALL, calls, usual: LEAST }
+    }
 }
 
 /// The address of the Admin API, with `{shop}` for the shop's name and with the version.
@@ -95,12 +107,6 @@ impl<'a> Access<'a> {
             return Err(failure(Fault::Configuration, what));
         };
         Ok(Self { settings, shop, target, token, pace, versions })
-    }
-
-    /// What of it must not be quoted.
-    pub(super) fn secrets(settings: &Settings, account: &Account) -> Vec<SecretString> {
-        let own = account.credentials.as_ref().and_then(|own| own.access_token.clone());
-        own.into_iter().chain(settings.access_token.clone()).collect()
     }
 
     /// The `data` of what Shopify answers.

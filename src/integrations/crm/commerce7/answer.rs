@@ -13,6 +13,9 @@ use crate::integrations::quote::Private;
 /// Its limit is counted by the minute.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Whoever refuses for now does not mean at once.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
+
 /// Commerce7's words about what it did not do.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -61,7 +64,10 @@ pub(super) fn judge(answer: &Answer, purpose: Purpose, private: &Private) -> Res
                  COMMERCE7_KEY, or the client's own credentials, are right and the app is installed with its permissions."
             ),
         ),
-        429 => again(Fault::Throttled, "asks for patience").after(with_jitter(answer.retry_after.unwrap_or(PATIENCE))),
+        429 => {
+            let asked = answer.retry_after.unwrap_or(PATIENCE).max(PATIENCE_MIN);
+            again(Fault::Throttled, "asks for patience").after(with_jitter(asked))
+        }
         408 | 409 | 425 => {
             doubtful(failure(Fault::Transient, format!("Commerce7 could not do it just now (HTTP {status}).")), purpose)
         }

@@ -4,13 +4,12 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::Access;
 use super::shape::{Customer, Membership, default_id};
-use super::{Access, calls_max};
 use crate::failure::{Failure, Fault};
 use crate::integrations::crm::line::{Line, Purpose, failure};
-use crate::integrations::crm::pace::Limit;
 use crate::integrations::crm::payload::{Club, Payload};
-use crate::integrations::crm::provider::{Change, Found, Provider};
+use crate::integrations::crm::provider::{Found, Provider};
 use crate::integrations::http::Request;
 
 /// One customer of one tenant.
@@ -243,12 +242,8 @@ impl Provider for Session<'_> {
         &mut self.found
     }
 
-    fn cost(&self, change: Change) -> (f64, Limit) {
-        (calls_max(change), self.access.settings.limit())
-    }
-
-    fn calls(&self) -> u32 {
-        self.line.calls
+    fn has_called(&self) -> bool {
+        self.line.has_called
     }
 }
 

@@ -3,13 +3,12 @@
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::Access;
 use super::answer::{strange, user_errors};
-use super::{Access, LEAST};
 use crate::failure::{Failure, Fault};
 use crate::integrations::crm::line::{Line, Purpose, failure};
-use crate::integrations::crm::pace::Limit;
 use crate::integrations::crm::payload::{Club, Payload};
-use crate::integrations::crm::provider::{Change, Found, Provider};
+use crate::integrations::crm::provider::{Found, Provider};
 
 const ADD: &str = "mutation addTags($id: ID!, $tags: [String!]!) { \
     tagsAdd(id: $id, tags: $tags) { node { id } userErrors { field message } } }";
@@ -138,13 +137,8 @@ impl Provider for Session<'_> {
         &mut self.found
     }
 
-    fn cost(&self, change: Change) -> (f64, Limit) {
-        // A search of ten, and ten for each change.
-        (if change == Change::Upgrade { 40.0 } else { 30.0 }, LEAST)
-    }
-
-    fn calls(&self) -> u32 {
-        self.line.calls
+    fn has_called(&self) -> bool {
+        self.line.has_called
     }
 }
 
