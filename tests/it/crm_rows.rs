@@ -187,7 +187,11 @@ async fn a_row_is_handed_out_with_all_that_the_crm_needs_and_keeps_what_was_lear
     let crm = Crm::new().await;
     let client = crm.tenant("north").await;
     let customer = crm.member(client).await;
-    crm.db.run(&format!("insert into rowcall.crm_credentials (client_id, app_id, key) values ({client}, 'app', 'the-secret-key')")).await;
+    crm.db
+        .run(&format!(
+            "insert into rowcall.crm_credentials (client_id, app_id, key) values ({client}, 'app', 'the-secret-key')"
+        ))
+        .await;
     let key = crm.ask(customer, "upgrade_membership").await;
     crm.db.run("update crm_sync_queue set stage_id = (select id from club_stages where name = 'Gold')").await;
 
@@ -223,7 +227,10 @@ async fn a_row_is_handed_out_with_all_that_the_crm_needs_and_keeps_what_was_lear
     crm.db.run("update crm_sync_queue set next_retry_at = now()").await;
     let job = crm.claim_one().await;
     let payload: Value = job.payload().unwrap();
-    assert_eq!((&payload["steps"]["new_membership_id"], &payload["customer"]["crm_customer_id"]), (&json!("m-2"), &json!("crm-1")));
+    assert_eq!(
+        (&payload["steps"]["new_membership_id"], &payload["customer"]["crm_customer_id"]),
+        (&json!("m-2"), &json!("crm-1"))
+    );
     assert!(job.uncertain && job.attempt == 2);
     assert_eq!(crm.settle(job, done()).await, "done");
     let row = "select concat_ws(' ', status, claim_token, error_message, customer_crm_id, crm_membership_id, completed_at is not null) from crm_sync_queue";
@@ -288,7 +295,11 @@ async fn a_dead_workers_row_is_counted_and_verified_and_one_that_nobody_knows_of
     assert_eq!(crm.text("select count(*) from rowcall.attempts where settled_as = 'lost'").await, "1");
 
     assert_eq!(crm.settle(job, Failure::new(Fault::Unknowable, "nobody answered").uncertain()).await, "unknown");
-    assert_eq!(crm.text("select status from crm_sync_queue").await, "failed", "the documented statuses know no other word");
+    assert_eq!(
+        crm.text("select status from crm_sync_queue").await,
+        "failed",
+        "the documented statuses know no other word"
+    );
     assert_eq!(crm.text("select concat_ws(' ', state, reason) from rowcall.work").await, "unknown nobody answered");
 
     crm.db.run(&format!("select rowcall.retry('crm_sync_queue', '{key}')")).await;
@@ -322,7 +333,11 @@ async fn what_was_changed_while_it_ran_is_recorded_and_asked_anew() {
     let said: String = crm.db.get(&format!("select rowcall.cancel('crm_sync_queue', '{key}')")).await;
     assert!(said.ends_with("is taken back; it is running and may still take effect, history will tell"), "{said}");
     assert_eq!(crm.settle(job, done()).await, "superseded");
-    assert!(crm.text("select concat_ws(' ', status, error_message) from crm_sync_queue").await.starts_with("failed cancelled by"));
+    assert!(
+        crm.text("select concat_ws(' ', status, error_message) from crm_sync_queue")
+            .await
+            .starts_with("failed cancelled by")
+    );
     assert!(crm.claim(10).await.is_empty());
 }
 
@@ -335,6 +350,9 @@ async fn a_row_as_document_4_writes_it_finds_its_customer_and_tier() {
         .run("insert into crm_sync_queue (client_id, enrollment_id, action_type, customer_crm_id) select client_id, e.id, 'cancel_membership', '77' from customers as u join enrollments as e on e.customer_id = u.id")
         .await;
     let payload: Value = crm.claim_one().await.payload().unwrap();
-    assert_eq!((&payload["customer"]["email"], &payload["customer"]["crm_customer_id"]), (&json!("c1@example.com"), &json!("77")));
+    assert_eq!(
+        (&payload["customer"]["email"], &payload["customer"]["crm_customer_id"]),
+        (&json!("c1@example.com"), &json!("77"))
+    );
     assert_eq!(payload["club"]["tag"], "Silver member");
 }

@@ -378,7 +378,10 @@ async fn what_keeps_memberships_from_their_crm_is_told() {
         .await;
     let said = scratch.rowcall(&["doctor", "--json"]);
     let problem = only(problems(&said));
-    assert_eq!(problem.found, "the tier Silver of client 2 names no club of Commerce7, so its members cannot be told to the CRM");
+    assert_eq!(
+        problem.found,
+        "the tier Silver of client 2 names no club of Commerce7, so its members cannot be told to the CRM"
+    );
     let note = findings(&said).into_iter().find(|f| f.check == "memberships" && f.state == "note").unwrap();
     assert_eq!(note.found, "1 webhooks of the last day came from shopify other, which no client has");
     scratch.sql(&problem.mend.replace('…', "club-1")).await;

@@ -74,14 +74,20 @@ async fn the_jobs_run_by_hand_as_the_document_says() {
     let (status, body) = told(form("action=trigger&job=process-expired-enrollments")).await;
     assert_eq!(
         (status, body),
-        (200, json!({"success": true, "job": "process-expired-enrollments", "result": {"expired": 2, "customers_updated": 2, "queued": 2}}))
+        (
+            200,
+            json!({"success": true, "job": "process-expired-enrollments", "result": {"expired": 2, "customers_updated": 2, "queued": 2}})
+        )
     );
     let (status, body) = told(form("action=sync")).await;
     assert_eq!((status, &body["result"]["processed"]), (200, &json!(0)));
     let (status, body) = told(json(web.post("/api/cron"), &json!({"action": "trigger"}))).await;
     assert_eq!((status, &body["result"]["expired"]), (200, &json!(0)), "JSON is taken too");
     let (status, body) = told(web.get("/api/cron")).await;
-    assert_eq!((status, &body["jobs"][0]["jobname"], &body["jobs"][0]["schedule"]), (200, &json!("process-expired-enrollments"), &json!("0 2 * * *")));
+    assert_eq!(
+        (status, &body["jobs"][0]["jobname"], &body["jobs"][0]["schedule"]),
+        (200, &json!("process-expired-enrollments"), &json!("0 2 * * *"))
+    );
     assert_eq!((&body["queue"], &body["runs"]), (&json!({"pending": 4}), &json!([])));
 
     for (wrong, field) in [("action=drop", "action"), ("", "action"), ("action=trigger&job=drop-everything", "job")] {
@@ -96,7 +102,8 @@ async fn the_jobs_run_by_hand_as_the_document_says() {
 async fn nobody_without_a_token_runs_anything() {
     let scratch = scratch(1).await;
     let web = Web::start(&scratch, locked()).await;
-    let form = || web.post("/api/cron").header("content-type", "application/x-www-form-urlencoded").body("action=trigger");
+    let form =
+        || web.post("/api/cron").header("content-type", "application/x-www-form-urlencoded").body("action=trigger");
     let sync = || json(web.post("/api/cron/sync"), &json!({"queueId": 1}));
     for request in [form(), sync(), form().bearer_auth("wrong"), web.get("/api/cron")] {
         assert_eq!(refused(request).await, (401, "unauthenticated".to_owned()));
@@ -129,17 +136,28 @@ async fn one_row_is_run_now_and_its_true_outcome_is_the_answer() {
         "stageId": 1, "clubId": null, "customerCrmId": null, "oldStageId": null});
     known(&scratch).await;
     let (status, answer) = told(sync(body)).await;
-    assert_eq!((status, &answer["success"], &answer["status"], &answer["membershipId"]), (200, &json!(true), &json!("completed"), &json!("m-7")), "{answer}");
+    assert_eq!(
+        (status, &answer["success"], &answer["status"], &answer["membershipId"]),
+        (200, &json!(true), &json!("completed"), &json!("m-7")),
+        "{answer}"
+    );
     assert_eq!(told(sync(json!({"queueId": "1"}))).await.0, 200, "it is done already, and not done again");
 
     for again in 1..=2 {
         let (status, answer) = told(sync(json!({"queueId": 2}))).await;
-        assert_eq!((status, &answer["status"], &answer["error"]["message"]), (422, &json!("failed"), &json!("Shopify knows no such customer")), "{again}");
+        assert_eq!(
+            (status, &answer["status"], &answer["error"]["message"]),
+            (422, &json!("failed"), &json!("Shopify knows no such customer")),
+            "{again}"
+        );
     }
     let response = sync(json!({"queueId": 3})).send().await.unwrap();
     let wait: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     let (status, answer) = read(response).await;
-    assert_eq!((status, &answer["status"], &answer["attempts"], &answer["success"]), (503, &json!("pending"), &json!(1), &json!(false)));
+    assert_eq!(
+        (status, &answer["status"], &answer["attempts"], &answer["success"]),
+        (503, &json!("pending"), &json!(1), &json!(false))
+    );
     assert!((50..=70).contains(&wait), "{wait}");
     let (status, answer) = told(sync(json!({"queueId": 4}))).await;
     assert_eq!((status, &answer["error"]["message"], &answer["attempts"]), (503, &json!("patience"), &json!(0)));
@@ -156,7 +174,11 @@ async fn a_row_that_does_not_end_in_time_is_to_be_watched() {
     let web = Web::start(&scratch, Settings { limits, ..open() }).await;
     held.begun(1).await;
     let (status, answer) = told(json(web.post("/api/cron/sync"), &json!({"queueId": 1}))).await;
-    assert_eq!((status, &answer["status"], &answer["error"]["code"]), (202, &json!("processing"), &json!("not_ended")), "{answer}");
+    assert_eq!(
+        (status, &answer["status"], &answer["error"]["code"]),
+        (202, &json!("processing"), &json!("not_ended")),
+        "{answer}"
+    );
     assert_eq!(answer["error"]["hint"], "watch it: GET /api/history?queue=crm_sync_queue&key=1");
     held.release(1);
     let (status, _) = told(json(web.post("/api/cron/sync"), &json!({"queueId": 1}))).await;
@@ -170,7 +192,10 @@ async fn a_row_that_cannot_run_now_says_why_at_once() {
     let web = Web::start(&scratch, open()).await;
     let sync = |body: Value| json(web.post("/api/cron/sync"), &body);
     let (status, answer) = told(sync(json!({"queueId": 1}))).await;
-    assert_eq!((status, &answer["error"]["message"]), (503, &json!("no live worker serves crm_sync_queue: start one with rowcall run")));
+    assert_eq!(
+        (status, &answer["error"]["message"]),
+        (503, &json!("no live worker serves crm_sync_queue: start one with rowcall run"))
+    );
     let _worker = serving(&scratch, Scripted::done());
     scratch
         .sql("update rowcall.targets set state = 'open', reason = 'the login is refused', next_probe_at = now() + interval '1 hour' where target = 'shopify:one'")
@@ -228,7 +253,11 @@ async fn shopifys_signature_decides_and_a_replay_counts_once() {
         (&body, &*right.to_lowercase()),
         (&forged, &right),
     ] {
-        assert_eq!(refused(shopify(&web, "w1", body, signature)).await, (401, "unauthenticated".to_owned()), "{signature}");
+        assert_eq!(
+            refused(shopify(&web, "w1", body, signature)).await,
+            (401, "unauthenticated".to_owned()),
+            "{signature}"
+        );
     }
     let nothing = "select concat_ws(' ', (select count(*) from crm_orders), (select count(*) from customers), (select count(*) from rowcall.crm_notices))";
     assert_eq!(scratch.text(nothing).await, "0 0 0");
@@ -255,7 +284,11 @@ async fn shopify_has_its_answer_in_time_also_when_somebody_holds_the_row() {
     assert_eq!(refused(shopify(&web, "w1", &body, &right)).await.0, 503);
     assert!(began.elapsed() < Duration::from_millis(4800), "{:?}", began.elapsed());
     holder.batch_execute("commit").await.unwrap();
-    assert_eq!(told(shopify(&web, "w1", &body, &right)).await.1, json!({"answer": "enrolled in Silver"}), "and its repeat counts");
+    assert_eq!(
+        told(shopify(&web, "w1", &body, &right)).await.1,
+        json!({"answer": "enrolled in Silver"}),
+        "and its repeat counts"
+    );
 }
 
 fn commerce7(web: &Web, login: (&str, &str), body: &Value) -> RequestBuilder {
@@ -289,7 +322,10 @@ async fn commerce7_is_known_by_its_login_and_its_order_is_asked_for_once_a_chang
     let second = event("2026-03-01T11:00:00Z", "staff@example.com");
     assert_eq!(told(commerce7(&web, COMMERCE7_LOGIN, &second)).await, asked);
     let own = event("2026-03-01T12:00:00Z", "our-app");
-    assert_eq!(told(commerce7(&web, COMMERCE7_LOGIN, &own)).await.1, json!({"answer": "ignored: of a kind that asks for nothing"}));
+    assert_eq!(
+        told(commerce7(&web, COMMERCE7_LOGIN, &own)).await.1,
+        json!({"answer": "ignored: of a kind that asks for nothing"})
+    );
     let orders = "select string_agg(concat_ws(' ', crm_order_id, status, generation, total), ', ') from crm_orders";
     assert_eq!(scratch.text(orders).await, "7d3c-1 asked 2", "of what it says, the number is believed");
     assert_eq!(refused(commerce7(&web, COMMERCE7_LOGIN, &json!({}))).await, (400, "unreadable".to_owned()));

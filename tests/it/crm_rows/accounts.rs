@@ -19,7 +19,8 @@ async fn an_account_that_was_never_called_has_its_turn_with_the_second_look() {
     crm.asking(client, 1).await;
     crm.db.run("delete from rowcall.targets where part_of = 'crm'").await;
     assert!(crm.claim(10).await.is_empty());
-    let account = "select concat_ws(' ', target, part_of, calls_per_minute) from rowcall.targets where part_of is not null";
+    let account =
+        "select concat_ws(' ', target, part_of, calls_per_minute) from rowcall.targets where part_of is not null";
     assert_eq!(crm.text(account).await, "commerce7:north crm 90");
     assert!(crm.store.next_due(crm.statements).await.unwrap().is_some(), "the look is soon");
     assert_eq!(crm.claim(10).await.len(), 1);
@@ -32,7 +33,8 @@ async fn a_tenants_rows_are_taken_no_faster_than_its_calls_allow() {
     let (north, south) = (crm.tenant("north").await, crm.tenant("south").await);
     let north = crm.asking(north, 5).await;
     crm.asking(south, 1).await;
-    let image = "select string_agg(ctid::text || xmin::text, ' ' order by id) from crm_sync_queue where status = 'pending'";
+    let image =
+        "select string_agg(ctid::text || xmin::text, ' ' order by id) from crm_sync_queue where status = 'pending'";
     assert_eq!(crm.claim(10).await.len(), 2, "one of each");
     let before = crm.text(image).await;
     assert!(crm.claim(10).await.is_empty());
@@ -43,7 +45,9 @@ async fn a_tenants_rows_are_taken_no_faster_than_its_calls_allow() {
 
     // However many claimers there are: what is taken in a minute of the database's clock costs ninety calls and a row's.
     crm.forgive().await;
-    crm.db.run("update crm_sync_queue set claimed_until = now() - interval '1 second' where claimed_until is not null").await;
+    crm.db
+        .run("update crm_sync_queue set claimed_until = now() - interval '1 second' where claimed_until is not null")
+        .await;
     let mut taken = 0;
     for _ in 0..60 {
         taken += crm.claim(10).await.iter().filter(|job| north.contains(&job.key)).count();
@@ -112,9 +116,11 @@ async fn behind_an_open_breaker_one_row_probes_and_the_others_are_neither_taken_
     assert!(due_in > Duration::from_mins(59), "{due_in:?}");
     let said = "select concat_ws('|', state, reason, count(*)) from rowcall.work where label like '%' and state = 'waiting' group by state, reason";
     assert_eq!(crm.text(said).await, "waiting|the login is refused|20");
-    let health = "select concat_ws('|', state, reason, waiting) from rowcall.queue_health where queue = 'crm_sync_queue'";
+    let health =
+        "select concat_ws('|', state, reason, waiting) from rowcall.queue_health where queue = 'crm_sync_queue'";
     assert_eq!(crm.text(health).await, "open|1 of 2 accounts rest, the longest: shopify:shut: the login is refused|20");
-    let retried: String = crm.db.get("select rowcall.retry('crm_sync_queue', (select min(id)::text from crm_sync_queue))").await;
+    let retried: String =
+        crm.db.get("select rowcall.retry('crm_sync_queue', (select min(id)::text from crm_sync_queue))").await;
     assert!(retried.contains("shopify:shut is probed first: the login is refused"), "{retried}");
 
     crm.db.run("select rowcall.resume('crm_sync_queue')").await;
@@ -136,14 +142,17 @@ async fn one_clients_refused_login_leaves_the_others_running_and_its_own_rows_un
         let is_shut = shut.contains(&seen.key);
         let target = Some(if is_shut { "shopify:shut" } else { "shopify:open" }.to_owned());
         if is_shut && is_refused.load(Ordering::Relaxed) {
-            let refused = Failure::new(Fault::Credentials, "Shopify refuses the login");
-            return Outcome { target, ..refused.into() };
+            let failure = Failure::new(Fault::Credentials, "Shopify refuses the login");
+            return Outcome { target, ..failure.into() };
         }
         Outcome { target, ..done() }
     });
     let _worker = TestWorker::serving(crm.db.settings(), &CRM_SYNC_QUEUE, scripted.clone());
     crm.db
-        .eventually("the other client's rows are done", "(select count(*) = 30 from crm_sync_queue where status = 'completed')")
+        .eventually(
+            "the other client's rows are done",
+            "(select count(*) = 30 from crm_sync_queue where status = 'completed')",
+        )
         .await;
     crm.db
         .eventually("the breaker is open", "(select state = 'open' from rowcall.targets where target = 'shopify:shut')")
@@ -152,7 +161,13 @@ async fn one_clients_refused_login_leaves_the_others_running_and_its_own_rows_un
     let met = "select count(*) from crm_sync_queue where error_message is not null";
     let met: i64 = crm.text(met).await.parse().unwrap();
     assert!(met <= 5, "at most its slots' worth of rows met it: {met}");
-    assert_eq!(crm.text("select concat_ws(' ', sum(attempts), count(*) filter (where claim_token is not null)) from crm_sync_queue").await, "0 0");
+    assert_eq!(
+        crm.text(
+            "select concat_ws(' ', sum(attempts), count(*) filter (where claim_token is not null)) from crm_sync_queue"
+        )
+        .await,
+        "0 0"
+    );
     assert_eq!(crm.text("select state from rowcall.targets where target = 'crm'").await, "closed");
 
     // The login is mended: a probe comes through, and all the others follow by themselves.

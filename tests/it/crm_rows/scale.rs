@@ -27,10 +27,13 @@ async fn a_hundred_thousand_expire_in_seconds_and_no_claim_reads_them_all() {
     let began = Instant::now();
     let counts = "select concat_ws(' ', expired, customers_updated, queued) from process_expired_enrollments()";
     assert_eq!(crm.text(counts).await, "100000 100000 100000");
-    assert!(began.elapsed() < Duration::from_secs(60), "on a busy machine too: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_mins(1), "on a busy machine too: {:?}", began.elapsed());
 
     let mut client = crm.db.connect().await;
-    client.batch_execute("set enable_seqscan = off; set jit = off; set plan_cache_mode = force_generic_plan").await.unwrap();
+    client
+        .batch_execute("set enable_seqscan = off; set jit = off; set plan_cache_mode = force_generic_plan")
+        .await
+        .unwrap();
     let claim = explain(
         &mut client,
         "bigint, uuid, uuid, float8, bigint",
@@ -38,7 +41,8 @@ async fn a_hundred_thousand_expire_in_seconds_and_no_claim_reads_them_all() {
         &format!("20, '{}', '00000000-0000-4000-8000-00000000000d', 60, 0", crm.worker),
     )
     .await;
-    let taken = "select concat_ws(' ', count(*), count(distinct client_id)) from crm_sync_queue where status = 'processing'";
+    let taken =
+        "select concat_ws(' ', count(*), count(distinct client_id)) from crm_sync_queue where status = 'processing'";
     assert_eq!(crm.text(taken).await, "20 20", "one of each client");
     let next = explain(&mut client, "", crm.statements.next.unwrap(), "").await;
     for (name, plan) in [("claim", claim), ("next", next)] {

@@ -175,8 +175,12 @@ async fn a_claim_that_saw_an_older_turn_takes_nothing() {
     let other = crm.db.connect().await;
     other.batch_execute("create function wait_for_it() returns boolean language sql as $$ select pg_advisory_xact_lock(7) is not null $$").await.unwrap();
     other.batch_execute("select pg_advisory_lock(7)").await.unwrap();
-    let sql = crm.statements.claim.replace("for no key update skip locked\n),\n\ndue", "and wait_for_it()\n    for no key update skip locked\n),\n\ndue");
-    let sql = sql.replace("    order by t.target\n    and wait_for_it()\n", "    and wait_for_it()\n    order by t.target\n");
+    let sql = crm.statements.claim.replace(
+        "for no key update skip locked\n),\n\ndue",
+        "and wait_for_it()\n    for no key update skip locked\n),\n\ndue",
+    );
+    let sql =
+        sql.replace("    order by t.target\n    and wait_for_it()\n", "    and wait_for_it()\n    order by t.target\n");
     assert!(sql.contains("wait_for_it()"));
     let slow = Arc::clone(&crm);
     let worker = crm.worker;
@@ -212,7 +216,8 @@ async fn many_claimers_never_run_two_rows_of_a_customer_at_once() {
     for _ in 0..4 {
         let (crm, running, ran) = (Arc::clone(&crm), Arc::clone(&running), Arc::clone(&ran));
         claimers.spawn(async move {
-            while crm.text("select count(*) from crm_sync_queue where status in ('pending', 'processing')").await != "0" {
+            while crm.text("select count(*) from crm_sync_queue where status in ('pending', 'processing')").await != "0"
+            {
                 for job in crm.claim(3).await {
                     let payload: Value = job.payload().unwrap();
                     let who = payload["customer"]["email"].to_string();

@@ -35,7 +35,9 @@ async fn what_is_due_expires_and_what_else_a_customer_has_stays() {
         &[("Silver", true), ("Gold", true)],
     ];
     customers(&crm, client, &all).await;
-    crm.db.run("update enrollments set crm_membership_id = 'm-' || id; update customers set crm_customer_id = 'c-' || id").await;
+    crm.db
+        .run("update enrollments set crm_membership_id = 'm-' || id; update customers set crm_customer_id = 'c-' || id")
+        .await;
 
     let image = "select concat(
         (select string_agg(e::text, ' ' order by id) from enrollments as e), (select string_agg(u::text, ' ' order by id) from customers as u),
@@ -56,8 +58,13 @@ async fn what_is_due_expires_and_what_else_a_customer_has_stays() {
     assert_eq!(crm.text("select string_agg(id || ' ' || is_member || coalesce(' ' || member_since::date, ''), ', ' order by id) from customers where not is_member").await, "1 false, 5 false");
     let queued = "select string_agg(concat_ws(' ', q.customer_id, q.action_type, s.name, q.customer_crm_id, q.crm_membership_id = 'm-' || q.enrollment_id, q.status, q.generation, q.reason), ', ' order by q.customer_id, s.name)
                   from crm_sync_queue as q join club_stages as s on s.id = q.stage_id";
-    let row = |customer: i32, stage: &str| format!("{customer} cancel_membership {stage} c-{customer} t pending 1 the enrollment expired");
-    assert_eq!(crm.text(queued).await, [row(1, "Silver"), row(3, "Silver"), row(5, "Gold"), row(5, "Silver")].join(", "));
+    let row = |customer: i32, stage: &str| {
+        format!("{customer} cancel_membership {stage} c-{customer} t pending 1 the enrollment expired")
+    };
+    assert_eq!(
+        crm.text(queued).await,
+        [row(1, "Silver"), row(3, "Silver"), row(5, "Gold"), row(5, "Silver")].join(", ")
+    );
     let ended = "select bool_and((status = 'expired') = (ended_at is not null)) from enrollments";
     assert_eq!(crm.text(ended).await, "true");
 }
@@ -83,7 +90,10 @@ async fn runs_at_the_same_time_expire_everything_once_and_what_is_locked_waits_f
     assert_eq!(runs.join_all().await.iter().sum::<i32>(), 19, "nobody waits for whoever edits a customer");
     holder.batch_execute("commit").await.unwrap();
     assert_eq!(crm.text("select expired from process_expired_enrollments()").await, "1");
-    assert_eq!(crm.text("select concat_ws(' ', count(*), count(distinct enrollment_id)) from crm_sync_queue").await, "20 20");
+    assert_eq!(
+        crm.text("select concat_ws(' ', count(*), count(distinct enrollment_id)) from crm_sync_queue").await,
+        "20 20"
+    );
 }
 
 /// The flag must be true to whichever is later, though the expiry began before the enrolling was seen.
@@ -102,7 +112,10 @@ async fn whoever_enrolls_while_their_old_enrollment_expires_stays_a_member() {
         .unwrap();
     assert_eq!(crm.text("select expired from process_expired_enrollments()").await, "0");
     order.batch_execute("commit").await.unwrap();
-    assert_eq!(crm.text("select concat_ws(' ', expired, customers_updated) from process_expired_enrollments()").await, "1 0");
+    assert_eq!(
+        crm.text("select concat_ws(' ', expired, customers_updated) from process_expired_enrollments()").await,
+        "1 0"
+    );
     assert_eq!(crm.text("select is_member from customers").await, "true");
     assert_eq!(crm.enrollments().await, "Silver expired, Gold active");
 }

@@ -103,8 +103,16 @@ async fn somebodys_lock_holds_up_no_other_orders_outcome() {
     let crm = tenant().await;
     crm.tenant("south").await;
     crm.hear("w1", told("w1")).await;
-    crm.hear("w2", json!({"crm_type": "commerce7", "tenant_or_shop": "south", "event": "order/create", "order_id": "2"})).await;
-    crm.hear("w0", json!({"tenant_or_shop": "north", "crm_type": "commerce7", "event": "customer/update", "order_id": null})).await;
+    crm.hear(
+        "w2",
+        json!({"crm_type": "commerce7", "tenant_or_shop": "south", "event": "order/create", "order_id": "2"}),
+    )
+    .await;
+    crm.hear(
+        "w0",
+        json!({"tenant_or_shop": "north", "crm_type": "commerce7", "event": "customer/update", "order_id": null}),
+    )
+    .await;
     let mut jobs = crm.claim(10).await;
     jobs.sort_by_key(|job| job.key.clone());
     let holder = crm.db.connect().await;

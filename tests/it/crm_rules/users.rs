@@ -16,12 +16,16 @@ fn document() -> String {
 async fn every_statement_of_the_document_runs() {
     let db = TestDatabase::new().await;
     let document = document();
-    let blocks: Vec<&str> = document.split("```sql\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    let blocks: Vec<&str> =
+        document.split("```sql\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
     assert!(blocks.len() >= 5);
     for block in blocks {
         db.run(block).await;
     }
-    assert_eq!(db.get::<i64>("select count(*) from rowcall.crm_credentials as c join club_stages using (client_id)").await, 2);
+    assert_eq!(
+        db.get::<i64>("select count(*) from rowcall.crm_credentials as c join club_stages using (client_id)").await,
+        2
+    );
 }
 
 /// Those of document 4, as they stand there.
@@ -41,7 +45,10 @@ async fn the_documented_monitoring_sees_what_it_saw() {
     };
     let pending = "SELECT id, action_type, status, attempts, error_message, created_at, next_retry_at
         FROM crm_sync_queue WHERE status = 'pending' ORDER BY created_at ASC";
-    assert_eq!(rows(pending).await, ("id action_type status attempts error_message created_at next_retry_at".to_owned(), 1));
+    assert_eq!(
+        rows(pending).await,
+        ("id action_type status attempts error_message created_at next_retry_at".to_owned(), 1)
+    );
     let failed = "SELECT id, action_type, error_message, attempts, created_at FROM crm_sync_queue
         WHERE status = 'failed' ORDER BY created_at DESC LIMIT 10";
     assert_eq!(rows(failed).await, ("id action_type error_message attempts created_at".to_owned(), 1));
@@ -49,7 +56,10 @@ async fn the_documented_monitoring_sees_what_it_saw() {
     assert_eq!(crm.text(counts).await, "failed 1, pending 1, processing 1");
     assert_eq!(rows("SELECT action_type, COUNT(*) FROM crm_sync_queue GROUP BY action_type").await.1, 1);
     assert_eq!(rows("SELECT * FROM process_crm_sync_queue()").await, ("processed succeeded failed".to_owned(), 1));
-    assert_eq!(crm.text("select concat_ws(' ', processed, succeeded, failed) from process_crm_sync_queue()").await, "1 0 1");
+    assert_eq!(
+        crm.text("select concat_ws(' ', processed, succeeded, failed) from process_crm_sync_queue()").await,
+        "1 0 1"
+    );
     let job = "select concat_ws(' ', jobname, schedule, active) from rowcall.cron_job where jobname in ('process-expired-enrollments', 'process-crm-sync-queue')";
     assert_eq!(crm.text(job).await, "process-expired-enrollments 0 2 * * * t");
 }
@@ -71,7 +81,9 @@ async fn only_the_users_own_backend_runs_the_jobs_and_nobody_of_them_reads_crede
     let crm = Crm::on(with_roles().await, &rowcall::store::queues::CRM_SYNC_QUEUE).await;
     let client = crm.shop("one").await;
     crm.member(client).await;
-    crm.db.run(&format!("insert into rowcall.crm_credentials (client_id, access_token) values ({client}, 'secret')")).await;
+    crm.db
+        .run(&format!("insert into rowcall.crm_credentials (client_id, access_token) values ({client}, 'secret')"))
+        .await;
     let browser = crm.db.connect().await;
     let jobs = ["process_expired_enrollments()", "test_process_expired_enrollments()", "process_crm_sync_queue()"];
     for role in ["anon", "authenticated", "service_role"] {
@@ -90,7 +102,11 @@ async fn only_the_users_own_backend_runs_the_jobs_and_nobody_of_them_reads_crede
     }
     database::run(&browser, "reset role; set role authenticated").await;
     for table in ["clients", "customers", "club_stages", "enrollments", "crm_sync_queue", "crm_orders"] {
-        assert_eq!(database::get::<i64>(&browser, &format!("select count(*) from {table}")).await, 0, "{table} without a policy");
+        assert_eq!(
+            database::get::<i64>(&browser, &format!("select count(*) from {table}")).await,
+            0,
+            "{table} without a policy"
+        );
         let refusal = database::refusal(&browser, &format!("delete from {table}")).await;
         assert!(refusal.contains("permission denied"), "{refusal}");
     }
@@ -101,7 +117,10 @@ async fn only_the_users_own_backend_runs_the_jobs_and_nobody_of_them_reads_crede
          insert into crm_sync_queue (client_id, enrollment_id, action_type) select 1, id, 'add_membership' from enrollments",
     )
     .await;
-    assert_eq!(crm.text("select concat_ws(' ', customer_id, generation, requested_by) from crm_sync_queue").await, "1 1 service_role");
+    assert_eq!(
+        crm.text("select concat_ws(' ', customer_id, generation, requested_by) from crm_sync_queue").await,
+        "1 1 service_role"
+    );
     assert_eq!(crm.claim(10).await.len(), 1);
 }
 
@@ -156,9 +175,18 @@ async fn tables_that_the_users_had_are_adopted_with_what_waits_in_them() {
         crm.settle(job, super::super::crm_rows::done()).await;
     }
     crm.db.run("update customers set is_member = true").await;
-    assert_eq!(crm.text("select concat_ws(' ', expired, customers_updated, queued) from process_expired_enrollments()").await, "1 1 1");
+    assert_eq!(
+        crm.text("select concat_ws(' ', expired, customers_updated, queued) from process_expired_enrollments()").await,
+        "1 1 1"
+    );
     assert_eq!(crm.hear("w1", json!({})).await, "enrolled in Silver");
-    assert_eq!(crm.text("select string_agg(action_type, ' ' order by created_at) from crm_sync_queue where status = 'pending'").await, "cancel_membership add_membership");
+    assert_eq!(
+        crm.text(
+            "select string_agg(action_type, ' ' order by created_at) from crm_sync_queue where status = 'pending'"
+        )
+        .await,
+        "cancel_membership add_membership"
+    );
     assert_eq!(crm.claim_one().await.operation, "cancel_membership", "one customer's rows in their order");
 }
 
@@ -166,10 +194,26 @@ async fn tables_that_the_users_had_are_adopted_with_what_waits_in_them() {
 async fn a_table_that_does_not_fit_is_refused_with_what_mends_it() {
     for (change, complaint, mend) in [
         ("alter table clients drop column tenant", "public.clients has no column tenant", "generated always as"),
-        ("alter table club_stages drop column threshold", "public.club_stages has no column threshold", "threshold numeric"),
-        ("alter table customers add column loyalty text not null default '' ; alter table customers alter column loyalty drop default", "customers.loyalty", "give them a default"),
-        ("alter table crm_sync_queue alter column attempts drop not null", "crm_sync_queue.attempts may be null", "set not null"),
-        ("alter table crm_sync_queue add column claim_token text", "crm_sync_queue.claim_token is of type text", "own_claim_token"),
+        (
+            "alter table club_stages drop column threshold",
+            "public.club_stages has no column threshold",
+            "threshold numeric",
+        ),
+        (
+            "alter table customers add column loyalty text not null default '' ; alter table customers alter column loyalty drop default",
+            "customers.loyalty",
+            "give them a default",
+        ),
+        (
+            "alter table crm_sync_queue alter column attempts drop not null",
+            "crm_sync_queue.attempts may be null",
+            "set not null",
+        ),
+        (
+            "alter table crm_sync_queue add column claim_token text",
+            "crm_sync_queue.claim_token is of type text",
+            "own_claim_token",
+        ),
     ] {
         let db = TestDatabase::empty().await;
         db.run(THEIRS).await;
