@@ -1,6 +1,6 @@
 -- The triggers of public.crm_sync_queue and public.crm_orders, in firing order.
 
--- Completes a row as document 4 writes it: whose enrollment it is. A row whose customer is not known runs all the same, in no
+-- Completes a row as document 4 writes it: whose enrollment it is, and of which tier. A row whose customer is not known runs all the same, in no
 -- order with others; so a role that may not look is no reason to fail.
 create or replace function rowcall.complete_crm_request() returns trigger
 language plpgsql
@@ -14,7 +14,7 @@ begin
         into known
         from public.enrollments as e
         where e.id = new.enrollment_id;
-        new.customer_id := known.customer_id;
+        new.customer_id := coalesce(new.customer_id, known.customer_id);
         new.stage_id := coalesce(new.stage_id, known.stage_id);
     exception when insufficient_privilege then
         null;
@@ -26,7 +26,7 @@ $$;
 create or replace trigger _050_complete_insert
 before insert on public.crm_sync_queue
 for each row
-when (new.customer_id is null and new.enrollment_id is not null)
+when ((new.customer_id is null or new.stage_id is null) and new.enrollment_id is not null)
 execute function rowcall.complete_crm_request();
 
 -- Another change than the one that was begun: nothing of it is done yet.

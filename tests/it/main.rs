@@ -31,6 +31,7 @@ mod actions_words;
 mod actions_flow;
 mod crm_rows;
 mod crm_rules;
+mod crm_flow;
 mod doctor;
 mod demo;
 

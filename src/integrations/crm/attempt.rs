@@ -31,7 +31,7 @@ pub(super) struct Ended {
     target: String,
     result: Value,
     /// The CRM was asked something, so the outcome says how it is.
-    has_called: bool,
+    calls: u32,
     /// It has shown how things stand, so no earlier attempt leaves a doubt.
     has_looked: bool,
     done: Result<(), Failure>,
@@ -47,12 +47,12 @@ impl<'a> Attempt<'a> {
     /// Makes the change.
     pub(super) async fn change(self, change: Change, payload: &Payload) -> Ended {
         let remembered = || Found { steps: payload.steps.clone().unwrap_or_default(), ..Found::default() };
-        let (found, has_called, done) = match self.open(change, payload, remembered()).await {
+        let (found, calls, done) = match self.open(change, payload, remembered()).await {
             Ok(mut provider) => {
                 let done = self.make(change, payload, &mut *provider).await;
-                (std::mem::take(provider.found()), provider.has_called(), done)
+                (std::mem::take(provider.found()), provider.calls(), done)
             }
-            Err(failure) => (remembered(), false, Err(failure)),
+            Err(failure) => (remembered(), 0, Err(failure)),
         };
         let Found { customer_id, membership_id, steps, has_changed, has_looked } = found;
         let mut result = json!({
@@ -62,24 +62,26 @@ impl<'a> Attempt<'a> {
         if steps != Steps::default() {
             result["steps"] = json!(steps);
         }
-        self.end(result, has_called, has_looked, done)
+        self.end(result, calls, has_looked, done)
     }
 
     /// Asks again for the order that a webhook told of.
     pub(super) async fn fetch(self, payload: &OrderPayload) -> Ended {
         let mut result = json!({"crm_type": self.account.crm_type, "target": self.target});
-        let mut has_called = false;
-        let done = self.order(payload, &mut has_called).await.map(|notice| result["notice"] = notice);
-        self.end(result, has_called, true, done)
+        let mut calls = 0;
+        let done = self.order(payload, &mut calls).await.map(|notice| result["notice"] = notice);
+        self.end(result, calls, true, done)
     }
 
-    fn end(self, result: Value, has_called: bool, has_looked: bool, done: Result<(), Failure>) -> Ended {
+    fn end(self, mut result: Value, calls: u32, has_looked: bool, done: Result<(), Failure>) -> Ended {
         if let Err(Failure { fault: Fault::Throttled, after: Some(asked), .. }) = &done
-            && has_called
+            && calls > 0
         {
             self.crm.pace.hold(&self.target, *asked);
         }
-        Ended { target: self.target, result, has_called, has_looked, done }
+        // What was reserved for more is given back.
+        result["calls"] = json!(calls);
+        Ended { target: self.target, result, calls, has_looked, done }
     }
 
     async fn open<'s>(
@@ -155,7 +157,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    async fn order(&self, payload: &OrderPayload, has_called: &mut bool) -> Result<Value, Failure> {
+    async fn order(&self, payload: &OrderPayload, calls: &mut u32) -> Result<Value, Failure> {
         if self.account.crm_type != CrmType::Commerce7 {
             return Err(Wrong::Operation("fetch_order of Shopify, whose webhooks are signed".to_owned()).into());
         }
@@ -165,7 +167,7 @@ impl<'a> Attempt<'a> {
         let told =
             Told { tenant: self.name.clone(), webhook_id: payload.webhook_id.clone(), event: payload.event.clone() };
         let notice = access.order(&mut line, order_id, told).await;
-        *has_called = line.has_called;
+        *calls = line.calls;
         Ok(json!(notice?))
     }
 }
@@ -178,7 +180,7 @@ impl Ended {
             Err(failure) => Outcome::from(failure),
         };
         let is_done = outcome.fault.is_none();
-        let tells_of_target = self.has_called || outcome.fault.is_some_and(Fault::opens_breaker);
+        let tells_of_target = self.calls > 0 || outcome.fault.is_some_and(Fault::opens_breaker);
         Outcome {
             uncertain: outcome.uncertain || (was_uncertain && !self.has_looked && !is_done),
             result: Some(self.result),

@@ -42,8 +42,8 @@ pub(super) struct Line<'a> {
     /// What its calls are paid with, each with so much.
     ticket: Ticket<'a>,
     call_cost: f64,
-    /// A call was made.
-    pub(super) has_called: bool,
+    /// How many calls were made.
+    pub(super) calls: u32,
 }
 
 impl<'a> Line<'a> {
@@ -56,7 +56,7 @@ impl<'a> Line<'a> {
         (ticket, call_cost): (Ticket<'a>, f64),
     ) -> Self {
         let bounds = Bounds { deadline: Instant::now() + limits.timeout, stop: limits.stop.clone() };
-        Self { http, bounds, private, crm, setting, ticket, call_cost, has_called: false }
+        Self { http, bounds, private, crm, setting, ticket, call_cost, calls: 0 }
     }
 
     /// Makes one call; a look whose connection breaks is made once more.
@@ -78,7 +78,7 @@ impl<'a> Line<'a> {
         let left = self.bounds.deadline.saturating_duration_since(now);
         let time = if purpose == Purpose::Change { left / 2 } else { left };
         let bounds = Bounds { deadline: now + time.min(CALL_TIME_MAX), stop: self.bounds.stop.clone() };
-        self.has_called = true;
+        self.calls += 1;
         self.ticket.spend(self.call_cost);
         self.http.call(request, &bounds).await
     }

@@ -16,7 +16,7 @@
 //! those of the environment are used. They are secrets from the moment they are parsed, and a job shows no payload.
 //!
 //! **What `settle.sql` gets**, with every verdict as far as the attempt came: `{"crm_type", "target", "crm_customer_id",
-//! "crm_membership_id", "steps", "changed"}`; Shopify's membership is the tag. `steps` belong back into the payload of the next
+//! "crm_membership_id", "steps", "changed", "calls"}`; Shopify's membership is the tag. `steps` belong back into the payload of the next
 //! attempt of the same request. `fetch_order` gives `{"crm_type", "target", "notice"}`, and the notice names people: history
 //! must not keep it.
 //!

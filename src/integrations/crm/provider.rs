@@ -43,8 +43,8 @@ pub(super) trait Provider: Send {
     /// What was found and done so far.
     fn found(&mut self) -> &mut Found;
 
-    /// Whether the CRM was called.
-    fn has_called(&self) -> bool;
+    /// How often the CRM was called.
+    fn calls(&self) -> u32;
 
     /// Moves the customer from one club to another, in two steps that are remembered: what is remembered is not done
     /// again, even if a person has changed it since.

@@ -137,8 +137,8 @@ impl Provider for Session<'_> {
         &mut self.found
     }
 
-    fn has_called(&self) -> bool {
-        self.line.has_called
+    fn calls(&self) -> u32 {
+        self.line.calls
     }
 }
 
