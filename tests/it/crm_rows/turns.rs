@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use rowcall::failure::{Failure, Fault};
 use serde_json::Value;
 
+use rowcall::store::claims::Claim;
+
 use super::{Crm, done, keys};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,4 +239,30 @@ async fn many_claimers_never_run_two_rows_of_a_customer_at_once() {
         let of_one: Vec<i64> = ran.iter().filter(|(other, _)| other == who).map(|(_, key)| *key).collect();
         assert!(of_one.len() == 4 && of_one.is_sorted(), "{who}: {of_one:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_refuses_its_claim_is_passed_over_and_a_dead_worker_gets_none() {
+    let crm = Crm::new().await;
+    let (one, two) = (crm.shop("one").await, crm.shop("two").await);
+    let (mut rows, others) = (crm.asking(one, 2).await, crm.asking(two, 1).await);
+    let refusing = rows.remove(0);
+    crm.db
+        .run(&format!(
+            "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+             create trigger refuse before update of claim_token on crm_sync_queue for each row when (new.id = {refusing})
+             execute function refuse()"
+        ))
+        .await;
+    let claim = crm.claim_of(1);
+    assert!(crm.store.claim(crm.statements, claim).await.unwrap_err().is_about_data());
+    let past = Claim { skip: 1, ..claim };
+    crm.db.run("update rowcall.workers set heartbeat_at = now() - interval '1 minute'").await;
+    assert!(crm.store.claim(crm.statements, past).await.unwrap().is_empty());
+    crm.db.run("update rowcall.workers set heartbeat_at = now() + interval '1 hour'").await;
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        taken.extend(keys(&crm.store.claim(crm.statements, Claim { skip: 1, ..crm.claim_of(1) }).await.unwrap()));
+    }
+    assert_eq!(taken, [others[0].clone(), rows[0].clone()], "both clients go on");
 }
