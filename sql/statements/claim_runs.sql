@@ -3,7 +3,7 @@
 -- Promise: a time is taken once. One that comes while an earlier run goes on is refused; one that nobody took within a minute
 -- is left out where its row says so; both are told. What is taken is planned anew by the next look.
 with mine as (
-    select r.*
+    select r.id, r.schedule_id, r.schedule, r.status, r.statement, r.atomic, r.timeout
     from rowcall.schedule_runs as r
     where r.token = $3::uuid
       and r.status = 'running'
@@ -62,7 +62,7 @@ taken as (
     from judged as j
     order by coalesce(j.run_asked_at, j.next_run_at), j.id
     on conflict (schedule_id) where status = 'running' do nothing
-    returning *
+    returning id, schedule_id, schedule, status, statement, atomic, timeout
 ),
 
 moved as (
@@ -84,8 +84,8 @@ select
     t.atomic,
     extract(epoch from t.timeout)::double precision as timeout
 from (
-    select * from mine
+    select m.* from mine as m
     union all
-    select * from taken
+    select n.* from taken as n
 ) as t
 order by t.id

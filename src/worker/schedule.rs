@@ -124,25 +124,29 @@ impl Scheduler {
 
     /// Works out when schedules come next that nobody has worked out. `false` when a row was locked.
     async fn plan(&mut self) -> Result<bool, StoreError> {
-        let unplanned = self.worker.store.unplanned(self.fresh).await?;
-        if unplanned.is_empty() {
+        loop {
+            let unplanned = self.worker.store.unplanned(self.fresh).await?;
+            if unplanned.is_empty() {
+                self.fresh = false;
+                return Ok(true);
+            }
+            let mut planned = Vec::with_capacity(unplanned.len());
+            for schedule in unplanned {
+                // Away from everything else: a text that takes long to be found out must hold nothing up.
+                let asked = schedule.clone();
+                let worked_out = tokio::task::spawn_blocking(move || work_out(&asked)).await;
+                let worked_out = worked_out.unwrap_or_else(|_| {
+                    error!(cron = schedule.cron, zone = schedule.zone, "Working out a cron text panicked");
+                    Err("rowcall met a bug of its own in working out this cron text; write it otherwise".to_owned())
+                });
+                planned.push((schedule, worked_out));
+            }
+            let is_all = self.worker.store.plan(&planned).await?;
             self.fresh = false;
-            return Ok(true);
+            if !is_all {
+                return Ok(false);
+            }
         }
-        let mut planned = Vec::with_capacity(unplanned.len());
-        for schedule in unplanned {
-            // Away from everything else: a text that takes long to be found out must hold nothing up.
-            let asked = schedule.clone();
-            let worked_out = tokio::task::spawn_blocking(move || work_out(&asked)).await;
-            let worked_out = worked_out.unwrap_or_else(|_| {
-                error!(cron = schedule.cron, zone = schedule.zone, "Working out a cron text panicked");
-                Err("rowcall met a bug of its own in working out this cron text; write it otherwise".to_owned())
-            });
-            planned.push((schedule, worked_out));
-        }
-        let all = self.worker.store.plan(&planned).await?;
-        self.fresh = false;
-        Ok(all)
     }
 
     /// Takes what is due and starts it. Returns whether there was anything.
