@@ -1,7 +1,8 @@
 -- Takes up to $1 schedules that are due, or that somebody asked to run, for worker $2 under token $3, each with a run of its
 -- own; a token that was used before gives the same runs again.
 -- Promise: a time is taken once. One that comes while an earlier run goes on is refused; one that nobody took within a minute
--- is left out where its row says so; both are told. What is taken is planned anew by the next look.
+-- is left out where its row says so; both are told. What is taken is planned anew by the next look. A run has its timeout, and
+-- the time to connect, to be ended and to be told.
 with mine as (
     select r.id, r.schedule_id, r.schedule, r.status, r.statement, r.atomic, r.timeout
     from rowcall.schedule_runs as r
@@ -50,7 +51,7 @@ taken as (
         j.timeout,
         $3::uuid,
         $2::uuid,
-        clock_timestamp() + j.timeout + interval '1 minute',
+        clock_timestamp() + j.timeout + interval '3 minutes',
         case when j.status <> 'running' then clock_timestamp() end,
         case j.status
             when 'refused' then format(

@@ -216,7 +216,7 @@ impl Task {
         };
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if !ended.is_recorded && !self.settle(&ended.end).await {
-            warn!(schedule, run = id, duration_ms, "The end of a run came too late to count: it had been told as lost");
+            warn!(schedule, run = id, duration_ms, "The end of a run came too late to count: its row has one already");
             return;
         }
         // What it answered, and why it failed, stands on its row: it may quote what is in the users' tables.
