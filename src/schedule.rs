@@ -5,7 +5,6 @@
 //! they are not (`*/15 * * * *`, `0 */2 * * *`), every minute that passes counts for what the clock shows in it.
 
 use croner::Cron;
-use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -25,13 +24,12 @@ pub struct Timing {
 #[derive(Debug, thiserror::Error)]
 pub enum TimingError {
     /// It is no cron text.
-    #[error("the cron text {text:?} cannot be read ({source}): it takes {CRON_TAKES}")]
+    #[error("the cron text {text:?} cannot be read ({reason}): it takes {CRON_TAKES}")]
     Cron {
         /// As it was written.
         text: String,
         /// What is wrong with it.
-        #[source]
-        source: CronError,
+        reason: String,
     },
     /// No such zone.
     #[error("there is no time zone {0:?}: it takes UTC, or a name such as Europe/Berlin")]
@@ -46,13 +44,14 @@ impl Timing {
     pub fn parse(cron: &str, zone: &str) -> Result<Self, TimingError> {
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let zone = TimeZone::get(zone).map_err(|_| TimingError::Zone(zone.to_owned()))?;
-        let unreadable = |source| TimingError::Cron { text: cron.to_owned(), source };
-        let cron = parser.parse(cron).map_err(unreadable)?;
+        let unreadable =
+            |reason: &str| TimingError::Cron { text: cron.to_owned(), reason: reason.trim_end_matches('.').to_owned() };
+        let cron = parser.parse(cron).map_err(|error| unreadable(&error.to_string()))?;
         let pattern = &cron.pattern;
         // Nothing but commas: the search for what does not come would take minutes.
         let fields = [&pattern.minutes, &pattern.hours, &pattern.days, &pattern.months, &pattern.days_of_week];
         if fields.iter().any(|field| field.values().is_empty() && !field.has_modifiers()) {
-            return Err(unreadable(CronError::InvalidPattern("a field names nothing".to_owned())));
+            return Err(unreadable("a field names nothing"));
         }
         Ok(Self { cron, zone })
     }

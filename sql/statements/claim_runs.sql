@@ -1,9 +1,10 @@
 -- Takes up to $1 schedules that are due, or that somebody asked to run, for worker $2 under token $3, each with a run of its
 -- own; a token that was used before gives the same runs again.
 -- Promise: a time is taken once. One that comes while an earlier run goes on is refused; one that nobody took within a minute
--- is left out where its row says so; both are told. What is taken is planned anew by the next look.
+-- is left out where its row says so; both are told. What is taken is planned anew by the next look. A run has its timeout, and
+-- the time to connect, to be ended and to be told.
 with mine as (
-    select r.*
+    select r.id, r.schedule_id, r.schedule, r.status, r.statement, r.atomic, r.timeout
     from rowcall.schedule_runs as r
     where r.token = $3::uuid
       and r.status = 'running'
@@ -50,7 +51,7 @@ taken as (
         j.timeout,
         $3::uuid,
         $2::uuid,
-        clock_timestamp() + j.timeout + interval '1 minute',
+        clock_timestamp() + j.timeout + interval '3 minutes',
         case when j.status <> 'running' then clock_timestamp() end,
         case j.status
             when 'refused' then format(
@@ -62,7 +63,7 @@ taken as (
     from judged as j
     order by coalesce(j.run_asked_at, j.next_run_at), j.id
     on conflict (schedule_id) where status = 'running' do nothing
-    returning *
+    returning id, schedule_id, schedule, status, statement, atomic, timeout
 ),
 
 moved as (
@@ -84,8 +85,8 @@ select
     t.atomic,
     extract(epoch from t.timeout)::double precision as timeout
 from (
-    select * from mine
+    select m.* from mine as m
     union all
-    select * from taken
+    select n.* from taken as n
 ) as t
 order by t.id

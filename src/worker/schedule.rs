@@ -124,25 +124,29 @@ impl Scheduler {
 
     /// Works out when schedules come next that nobody has worked out. `false` when a row was locked.
     async fn plan(&mut self) -> Result<bool, StoreError> {
-        let unplanned = self.worker.store.unplanned(self.fresh).await?;
-        if unplanned.is_empty() {
+        loop {
+            let unplanned = self.worker.store.unplanned(self.fresh).await?;
+            if unplanned.is_empty() {
+                self.fresh = false;
+                return Ok(true);
+            }
+            let mut planned = Vec::with_capacity(unplanned.len());
+            for schedule in unplanned {
+                // Away from everything else: a text that takes long to be found out must hold nothing up.
+                let asked = schedule.clone();
+                let worked_out = tokio::task::spawn_blocking(move || work_out(&asked)).await;
+                let worked_out = worked_out.unwrap_or_else(|_| {
+                    error!(cron = schedule.cron, zone = schedule.zone, "Working out a cron text panicked");
+                    Err("rowcall met a bug of its own in working out this cron text; write it otherwise".to_owned())
+                });
+                planned.push((schedule, worked_out));
+            }
+            let is_all = self.worker.store.plan(&planned).await?;
             self.fresh = false;
-            return Ok(true);
+            if !is_all {
+                return Ok(false);
+            }
         }
-        let mut planned = Vec::with_capacity(unplanned.len());
-        for schedule in unplanned {
-            // Away from everything else: a text that takes long to be found out must hold nothing up.
-            let asked = schedule.clone();
-            let worked_out = tokio::task::spawn_blocking(move || work_out(&asked)).await;
-            let worked_out = worked_out.unwrap_or_else(|_| {
-                error!(cron = schedule.cron, zone = schedule.zone, "Working out a cron text panicked");
-                Err("rowcall met a bug of its own in working out this cron text; write it otherwise".to_owned())
-            });
-            planned.push((schedule, worked_out));
-        }
-        let all = self.worker.store.plan(&planned).await?;
-        self.fresh = false;
-        Ok(all)
     }
 
     /// Takes what is due and starts it. Returns whether there was anything.
@@ -212,7 +216,7 @@ impl Task {
         };
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if !ended.is_recorded && !self.settle(&ended.end).await {
-            warn!(schedule, run = id, duration_ms, "The end of a run came too late to count: it had been told as lost");
+            warn!(schedule, run = id, duration_ms, "The end of a run came too late to count: its row has one already");
             return;
         }
         // What it answered, and why it failed, stands on its row: it may quote what is in the users' tables.

@@ -13,6 +13,7 @@ mod settle;
 mod heartbeat;
 mod sweep;
 mod schedules;
+mod schedule_times;
 mod schedule_runs;
 mod bell;
 mod policy;

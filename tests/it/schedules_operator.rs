@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::scratch::Scratch;
-use crate::web::{READER, Web, json, locked, open, refused, told};
+use crate::web::{READER, Run, Web, json, locked, open, refused, told};
 
 /// One schedule of every kind, as workers left them.
 const ONE_OF_EACH: &str = "
@@ -302,24 +302,15 @@ async fn a_statement_runs_as_the_role_of_the_worker() {
     let mut url = url::Url::parse(&scratch.url).unwrap();
     url.set_username(&role).unwrap();
     url.set_password(Some("secret")).unwrap();
-    let mut worker = scratch
-        .command(&["run"])
-        .env("DATABASE_URL", url.as_str())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let runs = "select coalesce(string_agg(format('%s %s %s', schedule, status, coalesce(result, error)), ', ' order by schedule), '')
-        from rowcall.schedule_runs where status <> 'running'";
-    let mut told = String::new();
-    let began = std::time::Instant::now();
-    while !told.contains(", who") {
-        assert!(began.elapsed() < crate::database::PATIENCE, "{told}");
-        told = scratch.text(runs).await;
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let worker = Run::start(&scratch, &[("DATABASE_URL", url.as_str())]);
+    let runs =
+        "select string_agg(format('%s %s %s', schedule, status, coalesce(result, error)), ', ' order by schedule)
+        from rowcall.schedule_runs";
+    worker.logged("A schedule ran").await;
+    worker.logged("A schedule failed").await;
+    let told = scratch.text(runs).await;
     assert_eq!(told, format!("more failed permission denied for table secrets (SQLSTATE 42501), who done {role}"));
-    worker.kill().unwrap();
-    worker.wait().unwrap();
+    drop(worker);
     scratch.sql(&format!("drop owned by {role}")).await;
     scratch.server_sql(&format!("drop owned by {role}; drop role {role}")).await;
 }

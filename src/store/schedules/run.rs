@@ -25,7 +25,7 @@ const CONNECT_MAX: Duration = Duration::from_mins(1);
 const OVERTIME: Duration = Duration::from_secs(2);
 
 /// How long to wait for a statement to end that was told to.
-const CANCEL_MAX: Duration = Duration::from_secs(3);
+const CANCEL_MAX: Duration = Duration::from_secs(2);
 
 /// The longest result and the longest error that are kept.
 const RESULT_MAX: usize = 500;
@@ -62,10 +62,13 @@ pub async fn run(database: &Database, run: &Run, stop: &CancellationToken) -> En
         Ok(session) => session,
         Err(cause) => return End::Failed(format!("not begun: {}", in_words(&cause))).into(),
     };
-    match execute(database, &session.client, run, stop).await {
-        Ok(ended) => ended,
-        Err(cause) => End::Failed(why(run, &cause)).into(),
+    let executed = execute(database, &session.client, run, stop).await;
+    let ended = executed.unwrap_or_else(|cause| End::Failed(why(run, &cause)).into());
+    if run.atomic && !ended.is_recorded {
+        // Its locks go before its end is told. Where this is not answered, they go with the session.
+        let _ = timeout(CANCEL_MAX, session.client.batch_execute("rollback")).await;
     }
+    ended
 }
 
 async fn connect(database: &Database) -> Result<Session, Cause> {
