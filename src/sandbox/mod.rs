@@ -6,3 +6,6 @@
 pub mod fienta;
 pub mod whatsapp;
 pub mod postgres;
+mod serve;
+mod after;
+mod bucket;

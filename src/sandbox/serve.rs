@@ -1,18 +1,12 @@
-//! The server: one task a connection, which a handler can hang up on without an answer.
-
-use std::sync::Arc;
+//! The server of every fake: one task a connection, which a handler can hang up on without an answer.
 
 use axum::Router;
-use axum::routing::{get, post};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-use super::state::State;
-use super::{agent, control, infobip, meta};
 
 /// Ends the connection that a request came by.
 #[derive(Debug, Clone)]
@@ -25,18 +19,7 @@ impl HangUp {
 }
 
 /// Serves until the end.
-pub(super) async fn serve(listener: TcpListener, state: Arc<State>, end: CancellationToken) {
-    let router = Router::new()
-        .route("/{version}/{phone_number_id}/messages", post(meta::send))
-        .route("/whatsapp/1/message/{kind}", post(infobip::send))
-        .route("/agent/v1/chat/completions", post(agent::complete))
-        .route("/_control/log", get(control::log))
-        .route("/_control/requests", get(control::requests))
-        .route("/_control/faults", post(control::fault).delete(control::forget_faults))
-        .route("/_control/reports", post(control::reports))
-        .route("/_control/inbound", post(control::inbound))
-        .route("/_control/limits", post(control::limits))
-        .with_state(state);
+pub(super) async fn serve(listener: TcpListener, router: Router, end: CancellationToken) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

@@ -9,14 +9,13 @@
 //! `POST /_control/inbound` lets a customer write, `POST /_control/limits` sets the buckets.
 
 mod state;
-mod bucket;
 mod fault;
 mod meta;
 mod infobip;
 mod agent;
 mod report;
 mod control;
-mod serve;
+mod route;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,6 +28,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use self::state::State;
+use super::serve::serve;
 
 pub use self::fault::{Fault, Kind};
 pub use self::report::Report;
@@ -101,7 +101,7 @@ impl Fake {
         let address = listener.local_addr().context("listen")?;
         let end = CancellationToken::new();
         let state = Arc::new(State::open(args)?);
-        tokio::spawn(serve::serve(listener, Arc::clone(&state), end.clone()));
+        tokio::spawn(serve(listener, route::router(Arc::clone(&state)), end.clone()));
         Ok(Self { state, address, end })
     }
 
