@@ -5,6 +5,7 @@
 
 pub mod fienta;
 pub mod whatsapp;
+pub mod crm;
 pub mod postgres;
 mod serve;
 mod after;
