@@ -55,6 +55,7 @@ impl<'a> Attempt<'a> {
             Err(failure) => (remembered(), 0, Err(failure)),
         };
         let Found { customer_id, membership_id, steps, has_changed, has_looked } = found;
+        let membership_id = membership_id.or_else(|| steps.new_membership_id.clone());
         let mut result = json!({
             "crm_type": self.account.crm_type, "target": self.target,
             "crm_customer_id": customer_id, "crm_membership_id": membership_id, "changed": has_changed,

@@ -14,8 +14,9 @@ use tokio::time::Instant;
 /// How long a job waits with its slot in hand.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The farthest time that a job is sent away for.
-const AWAY_MAX: Duration = Duration::from_mins(5);
+/// The farthest time that a job is sent away for. Short enough to come back once others are gone, and long enough that
+/// a crowd has times of its own and does not come back together.
+const AWAY_MAX: Duration = Duration::from_hours(1);
 
 /// More targets than that are not remembered, but for those with jobs on their way; the others start anew.
 const TARGETS_MAX: usize = 10_000;
@@ -96,8 +97,9 @@ impl Pace {
             return Ok((Ticket { pace: self, target, left: cost }, wait));
         }
         let share = Duration::from_secs_f64(cost / per_second);
-        bucket.given_until = bucket.given_until.max(now + wait.saturating_sub(share)) + share;
-        Err((bucket.given_until - now).min(AWAY_MAX))
+        let first = bucket.given_until.max(now + wait.saturating_sub(share));
+        bucket.given_until = (first + share).min(now + AWAY_MAX);
+        Err(bucket.given_until - now)
     }
 
     /// The CRM has asked for patience: nobody else begins before.
@@ -196,6 +198,17 @@ mod tests {
         drop((first, second, third));
         assert_eq!(take(0.0, "t", 5.0).unwrap().1, Duration::ZERO);
         assert_eq!(take(0.0, "t", 8.0).unwrap().1, secs(2.0));
+    }
+
+    #[test]
+    fn a_crowd_has_its_times_within_the_hour() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        let away: Vec<Duration> = (0..2000).filter_map(|_| pace.take_at(now, "t", 4.0, USUAL).err()).collect();
+        let hour = Duration::from_hours(1);
+        let own = away.windows(2).filter(|two| two[0] < two[1]).count();
+        assert!(away.iter().all(|time| *time <= hour) && own >= 1340, "{own}");
+        // Nor does it run ahead, so that whoever comes later would wait for nobody.
+        assert!(pace.take_at(now + hour, "t", 4.0, USUAL).is_ok());
     }
 
     #[test]

@@ -42,6 +42,17 @@ async fn what_a_crm_quotes_does_not_reach_the_row() {
     }
 }
 
+#[tokio::test]
+async fn an_address_goes_whole_also_where_it_looks_like_none() {
+    let email = "o'hara!\"x\"@example.com";
+    let world = World::new().await;
+    let body = json!({"message": format!("bad address {email}")});
+    world.fake.fault(Script::new(Kind::Answer { status: 400, body }));
+    let outcome = world.execute(&job(Commerce7, "add_membership", |p| p["customer"]["email"] = json!(email))).await;
+    let error = outcome.error.unwrap();
+    assert!(error.contains("bad address") && !error.contains("hara"), "{error}");
+}
+
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

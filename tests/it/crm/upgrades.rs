@@ -75,7 +75,8 @@ async fn a_remembered_step_is_not_done_again_even_where_a_person_undid_it() {
         let world = member(which, AddFirst).await;
         let steps = json!({"new_membership_id": "m-1", "cancelled_old_at": "2026-03-01T10:00:00Z"});
         let outcome = world.execute(&job(which, "upgrade_membership", |p| p["steps"] = steps.clone())).await;
-        assert_eq!((outcome.fault, &outcome.result.unwrap()["steps"]), (None, &steps));
+        let result = outcome.result.unwrap();
+        assert_eq!((outcome.fault, &result["steps"], &result["crm_membership_id"]), (None, &steps, &json!("m-1")));
         assert_eq!(tiers(&world, which), ["silver"], "nothing is done");
         let half = json!({"new_membership_id": "m-1", "cancelled_old_at": null});
         world.done(&job(which, "upgrade_membership", |p| p["steps"] = half)).await;
