@@ -256,7 +256,8 @@ begin
 end
 $$;
 
--- Mends bubbles that disagree with their rows: of what is due, of what stopped, of the newest, and of a stretch of the
+-- Asks for the approved template where a report that asks for it came while the reply was being settled. Then mends
+-- bubbles that disagree with their rows: of what is due, of what stopped, of the newest, and of a stretch of the
 -- table that moves on from call to call. A worker's sweep calls it. Returns how many it mended, some hundreds at most.
 create or replace function rowcall.repair_actions() returns integer
 language plpgsql
@@ -268,6 +269,24 @@ declare
     looked record;
     mended integer := 0;
 begin
+    for looked in
+        select a.id
+        from public.actions as a
+        join public.action_responses as r on r.reference = format('actions:%s:%s', a.id, a.generation)
+        where a.reply_status = 'failed'
+          and a.resolved_by is null
+          and r.status = 'failed'
+          and r.error_code = '131047'
+          and r.made_by is distinct from 'approved_template'
+          and r.status_at > now() - interval '1 day'
+        order by a.id
+        limit 100
+    loop
+        if rowcall.ask_approved_template(looked.id) then
+            mended := mended + 1;
+        end if;
+    end loop;
+
     for looked in
         select k.id
         from (

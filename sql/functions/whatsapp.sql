@@ -1,5 +1,61 @@
 -- What WhatsApp tells: how a message fares, and what a customer writes. Each may come late, twice, or out of order.
 
+-- Asks for the approved template where WhatsApp took a reply and then refused it, because the customer last wrote more than
+-- 24 hours ago. It is a request of its own, whose payload says that the window is closed. Returns whether it did.
+create or replace function rowcall.ask_approved_template(id bigint) returns boolean
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    about public.actions;
+    because constant text := 'WhatsApp could not deliver the message (code 131047)';
+begin
+    select a.*
+    into about
+    from public.actions as a
+    join public.action_responses as r on r.reference = format('actions:%s:%s', a.id, a.generation)
+    where a.id = ask_approved_template.id
+      and a.reply_status in ('sent', 'unknown', 'failed')
+      and a.resolved_by is null
+      and r.status = 'failed'
+      and r.error_code = '131047'
+      and r.made_by is distinct from 'approved_template'
+      and jsonb_typeof(
+          rowcall.compose_reply(a.id, a.action_type, a.status, a.user_response, a.details, a.contact_id) -> 'approved_template'
+      ) = 'object'
+    for no key update of a;
+    if about.id is null then
+        return false;
+    end if;
+
+    update public.actions as a
+    set reply_status = 'pending',
+        -- Where the token stays as it is, the stamp trigger counts.
+        generation = a.generation + (about.claim_token is not null)::integer,
+        attempts = 0,
+        next_retry_at = now(),
+        held_back = false,
+        claim_token = null,
+        claimed_by = null,
+        claimed_until = null,
+        requested_at = now(),
+        updated_at = now()
+    where a.id = about.id;
+    -- Not with the request, whose stamp clears it.
+    update public.actions as a
+    set error_message = because || '; the approved template is sent instead'
+    where a.id = about.id;
+    insert into rowcall.attempts (queue, key, generation, attempt, settled_as, error, response, requested_by)
+    values (
+        'actions', about.id::text, about.generation, greatest(about.attempts, 1), 'failed', because,
+        jsonb_build_object('by', 'status webhook'), about.requested_by
+    );
+    perform rowcall.show_action(about.id);
+    perform pg_notify('rowcall', 'actions');
+    return true;
+end
+$$;
+
 -- Keeps the furthest state of a sent message (sent, delivered, read; failed unless it was delivered), found by our reference
 -- or by the provider's message id. Settles an action that is unknown, or whose claim was lost, when the reference is that of
 -- its newest request. A running claim is left to its worker, whose settle reads what is kept here. Returns what it did.
@@ -86,37 +142,7 @@ begin
     end if;
     -- Accepted, and then refused because the customer last wrote more than 24 hours ago: the approved template may still be
     -- sent. It is a request of its own, whose payload says that the window is closed.
-    if told = 'failed'
-        and whatsapp_status.error_code = '131047'
-        and reply.made_by is distinct from 'approved_template'
-        and about.reply_status in ('sent', 'unknown')
-        and jsonb_typeof(
-            rowcall.compose_reply(
-                about.id, about.action_type, about.status, about.user_response, about.details, about.contact_id
-            ) -> 'approved_template'
-        ) = 'object'
-    then
-        update public.actions as a
-        set reply_status = 'pending',
-            -- Where the token stays as it is, the stamp trigger counts.
-            generation = a.generation + (about.claim_token is not null)::integer,
-            attempts = 0,
-            next_retry_at = now(),
-            held_back = false,
-            error_message = failed_because || '; the approved template is sent instead',
-            claim_token = null,
-            claimed_by = null,
-            claimed_until = null,
-            requested_at = now(),
-            updated_at = now()
-        where a.id = about.id;
-        insert into rowcall.attempts (queue, key, generation, attempt, settled_as, error, response, requested_by)
-        values (
-            'actions', about.id::text, about.generation, greatest(about.attempts, 1), 'failed', failed_because,
-            jsonb_build_object('by', 'status webhook'), about.requested_by
-        );
-        perform rowcall.show_action(about.id);
-        perform pg_notify('rowcall', 'actions');
+    if about.reply_status in ('sent', 'unknown', 'failed') and rowcall.ask_approved_template(about.id) then
         return 'asked again with the approved template';
     end if;
     if about.reply_status = 'unknown'

@@ -33,13 +33,16 @@ create index if not exists contacts_digits_idx on public.contacts (regexp_replac
 
 insert into rowcall.targets (target) values ('whatsapp') on conflict do nothing;
 
--- 60 a second over all workers; 6 s apart to one contact, 5 at once after a pause; 2 s·2ⁿ up to 10 min between attempts.
+-- 60 a second over all workers; 6 s apart to one contact, 5 at once after a pause; 2 s·2ⁿ up to 10 min between attempts. A
+-- status report may settle an unknown reply within minutes.
 insert into rowcall.queues (
-    queue, target, slots, batch, lease, timeout, retry_delays, max_attempts, rate_per_second, rate_burst, key_interval, key_burst
+    queue, target, slots, batch, lease, timeout, retry_delays, max_attempts, rate_per_second, rate_burst, key_interval, key_burst,
+    look_after
 )
 values (
     'actions', 'whatsapp', 60, 200, '3 minutes', '30 seconds',
     '{2 seconds,4 seconds,8 seconds,16 seconds,32 seconds,64 seconds,128 seconds,256 seconds,512 seconds,10 minutes}',
-    8, 60, 60, '6 seconds', 5
+    8, 60, 60, '6 seconds', 5,
+    '10 minutes'
 )
 on conflict do nothing;

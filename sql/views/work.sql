@@ -27,7 +27,9 @@ select
     r.requested_by,
     r.requested_at,
     r.claimed_by,
-    r.claimed_until
+    r.claimed_until,
+    -- A row of which nobody knows may still be settled by what the provider tells; after a while only a person can.
+    not r.is_due and (r.status <> 'unknown' or r.updated_at <= now() - q.look_after) as needs_person
 from (
     select
         'codes'::text as queue,
@@ -43,7 +45,8 @@ from (
         c.requested_by,
         c.requested_at,
         c.claimed_by,
-        c.claimed_until
+        c.claimed_until,
+        c.updated_at
     from public.codes as c
     where c.status in ('creating', 'updating', 'deleting', 'renaming')
        or (c.error_message is not null and c.status not in ('creating', 'updating', 'deleting', 'renaming'))
@@ -65,7 +68,8 @@ from (
         a.requested_by,
         a.requested_at,
         a.claimed_by,
-        a.claimed_until
+        a.claimed_until,
+        a.updated_at
     from public.actions as a
     where a.reply_status in ('pending', 'processing')
        or a.reply_status in ('failed', 'unknown')

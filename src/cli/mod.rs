@@ -62,6 +62,9 @@ enum Command {
     /// Take a request back that is not done
     #[command(after_help = "Example:\n  rowcall cancel codes 42")]
     Cancel(operate::RowArgs),
+    /// Settle a row of which nobody knows whether it took effect, by what you found out
+    #[command(after_help = "Example:\n  rowcall resolve actions 42 done --note \"Ama confirmed it by phone\"")]
+    Resolve(operate::ResolveArgs),
     /// Stop claiming from a queue; what runs, ends, and the rows wait
     Pause(operate::PauseArgs),
     /// Go on with a paused queue, and probe its provider at once if its breaker is open
@@ -122,6 +125,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::History(args) => history::run(args).await,
         Command::Retry(args) => operate::retry(args).await,
         Command::Cancel(args) => operate::cancel(args).await,
+        Command::Resolve(args) => operate::resolve(args).await,
         Command::Pause(args) => operate::pause(args).await,
         Command::Resume(args) => operate::resume(args).await,
         Command::Doctor(args) => doctor::run(args).await,

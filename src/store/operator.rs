@@ -61,6 +61,8 @@ pub struct Work {
     pub next_retry_in_seconds: Option<f64>,
     /// Who asked.
     pub requested_by: Option<String>,
+    /// Whether it goes on only when a person decides: it failed, or nobody has told its end for `rowcall.queues.look_after`.
+    pub needs_person: bool,
 }
 
 /// One worker.
@@ -235,6 +237,7 @@ fn work_row(row: &tokio_postgres::Row) -> Work {
         max_attempts: row.get("max_attempts"),
         reason: row.get("reason"),
         next_retry_in_seconds: row.get("next_retry_in_seconds"),
+        needs_person: row.get("needs_person"),
         requested_by: row.get("requested_by"),
     }
 }

@@ -25,6 +25,8 @@ mod review;
 mod operator;
 mod actions_rows;
 mod actions_words;
+mod actions_doubts;
+mod actions_load;
 mod actions_flow;
 mod doctor;
 mod demo;

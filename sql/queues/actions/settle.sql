@@ -24,6 +24,7 @@ held as materialized (
         a.claimed_by,
         a.requested_by,
         o.key,
+        o.token,
         o.attempt,
         o.generation,
         o.delay,
@@ -98,6 +99,21 @@ written as (
     returning
         h.key, h.settled_as, h.error, h.reference, a.id, a.contact_id, a.chatbot_id, a.action_type, a.status, a.reply_status,
         a.generation, a.error_message
+),
+
+-- What surely did not go out takes no place in the contact's rate.
+given_back as (
+    update rowcall.contact_turns as t
+    set spent_until = t.spent_until - q.key_interval
+    from held as h
+    cross join rowcall.queues as q
+    where q.queue = 'actions'
+      and q.key_interval is not null
+      and h.settled_as = 'wait'
+      and not h.uncertain
+      and t.contact_id = h.contact_id
+      and t.action_id = h.id
+      and t.token = h.token
 ),
 
 history as (

@@ -14,7 +14,7 @@ pub(super) const PATHS: [&str; 7] = [
     "GET /api/history?queue=&key=&limit=",
     "POST /api/queues/{queue}/pause",
     "POST /api/queues/{queue}/resume",
-    "POST /api/queues/{queue}/rows/{key}/{retry|cancel}",
+    "POST /api/queues/{queue}/rows/{key}/{retry|cancel|resolve}",
     "POST /action-feedback",
     "GET /api/actions/{id}",
 ];
@@ -33,6 +33,7 @@ pub(super) fn writes() -> Router<App> {
         .route("/api/queues/{queue}/pause", post(operate::pause))
         .route("/api/queues/{queue}/resume", post(operate::resume))
         .route("/api/queues/{queue}/rows/{key}/retry", post(operate::retry))
+        .route("/api/queues/{queue}/rows/{key}/resolve", post(operate::resolve))
         .route("/api/queues/{queue}/rows/{key}/cancel", post(operate::cancel))
         .route("/action-feedback", post(actions::feedback))
 }

@@ -1,0 +1,109 @@
+//! What stands between asked and sent: a wait that costs nothing, a report that comes too early, a row that nobody settles,
+//! and a table whose checks refuse what rowcall writes.
+
+use rowcall::failure::{Failure, Fault};
+use rowcall::store::connect::Database;
+use rowcall::store::migrate;
+use serde_json::{Value, json};
+
+use crate::actions_rows::{Rows, nobody_knows, sent};
+use crate::scratch::Scratch;
+
+const NOT_DELIVERED: &str = "WhatsApp could not deliver the message (code 131047)";
+
+#[tokio::test]
+async fn a_reply_that_waits_takes_no_place_in_its_contacts_rate() {
+    let rows = Rows::new().await;
+    let id = rows.action().await;
+    rows.answer(id, "approved").await;
+    let spent = "select spent_until <= now() from rowcall.contact_turns";
+    for _ in 0..7 {
+        let job = rows.claim_one().await;
+        assert_eq!(rows.text(spent).await, "false", "a claim takes a place");
+        assert_eq!(rows.settle(job, Failure::new(Fault::Outage, "WhatsApp is not there")).await, "wait");
+        assert_eq!(rows.text(spent).await, "true", "what did not go out gives it back");
+        rows.run("update actions set next_retry_at = now()").await;
+    }
+    let job = rows.claim_one().await;
+    rows.settle(job, sent("w1")).await;
+    assert_eq!(rows.text(spent).await, "false", "what went out keeps it");
+}
+
+#[tokio::test]
+async fn a_report_of_a_closed_window_that_comes_before_the_answer_is_not_lost() {
+    let rows = Rows::new().await;
+    rows.run("update response_templates set approved_name = 'update', approved_language = 'en_US'").await;
+    let id = rows.action().await;
+    rows.run("update contacts set last_inbound_at = now() - interval '23 hours'").await;
+    rows.answer(id, "approved").await;
+    let job = rows.claim_one().await;
+    let report = format!("select rowcall.whatsapp_status('meta', 'actions:{id}:1', 'w1', 'failed', '131047', now())");
+    assert_eq!(rows.text(&report).await, "kept", "the running claim is its worker's");
+    assert_eq!(rows.settle(job, sent("w1")).await, "failed");
+
+    assert_eq!(rows.text("select rowcall.repair_actions()").await, "1");
+    let asked = "select concat_ws('|', reply_status, generation, error_message) from actions";
+    assert_eq!(rows.text(asked).await, format!("pending|2|{NOT_DELIVERED}; the approved template is sent instead"));
+    let job = rows.claim_one().await;
+    let payload: Value = job.payload().unwrap();
+    assert_eq!(payload["contact"]["last_inbound_at"].as_str().map(|at| &at[..4]), Some("1970"));
+    let result = json!({"message_id": "w2", "provider": "meta", "text": "t", "made_by": "approved_template"});
+    assert_eq!(rows.settle(job, rowcall::outcome::Outcome::done(Some(result))).await, "done");
+    assert_eq!(rows.text("select error_message from actions").await, "");
+    assert_eq!(rows.text("select rowcall.repair_actions()").await, "0");
+    assert!(rows.claim(10).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_row_that_nobody_settles_is_a_persons_after_a_while() {
+    let rows = Rows::new().await;
+    let id = rows.action().await;
+    rows.answer(id, "approved").await;
+    let job = rows.claim_one().await;
+    assert_eq!(rows.settle(job, nobody_knows().uncertain()).await, "unknown");
+
+    let needs_person = "select needs_person from rowcall.work";
+    let parked = || {
+        let findings = rows.scratch.rowcall(&["doctor", "--json"]).json();
+        let about = |f: &&Value| f["found"].as_str().unwrap().contains("is parked");
+        let found = findings.as_array().unwrap().iter().find(about).unwrap().clone();
+        (found["state"].as_str().unwrap().to_owned(), found["mend"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(rows.text(needs_person).await, "false");
+    assert_eq!(parked().0, "note", "a report may still tell");
+    assert!(rows.scratch.rowcall(&["status"]).out.contains("when the provider tells"));
+
+    rows.run("update rowcall.queues set look_after = '0' where queue = 'actions'").await;
+    assert_eq!(rows.text(needs_person).await, "true");
+    let (state, mend) = parked();
+    assert_eq!(state, "problem");
+    assert!(mend.contains(&format!("select rowcall.resolve('actions', '{id}', 'done', 'how you know')")), "{mend}");
+    assert!(rows.scratch.rowcall(&["status"]).out.contains(&format!("rowcall resolve actions {id}")));
+
+    let resolve = |verdict: &str| {
+        rows.scratch.rowcall(&["resolve", "actions", &id.to_string(), verdict, "--note", "Ama said so by phone"])
+    };
+    assert_eq!(resolve("perhaps").code, Some(2));
+    let said = resolve("failed");
+    assert_eq!((said.code, said.out.trim()), (Some(0), format!("refund_request #{id} is failed").as_str()), "{said:?}");
+    let row = "select concat_ws('|', reply_status, error_message) from actions";
+    assert_eq!(rows.text(row).await, "failed|Ama said so by phone");
+    assert!(resolve("done").err.contains("not unknown"));
+}
+
+#[tokio::test]
+async fn a_check_that_refuses_what_rowcall_writes_is_named_before_anything_is_changed() {
+    let scratch = Scratch::empty().await;
+    scratch
+        .sql(
+            "create table messages (id uuid primary key default gen_random_uuid(), contact_id bigint, direction text not null,
+                message_type text check (message_type in ('text', 'image')), content text not null, metadata jsonb,
+                constraint short check (length(content) < 4097))",
+        )
+        .await;
+    let database = Database::parse(&scratch.url).unwrap();
+    let error = format!("{:?}", migrate::apply(&database).await.unwrap_err());
+    assert!(error.contains("refuse the messages that rowcall writes: messages_message_type_check"), "{error}");
+    scratch.sql("alter table messages drop constraint messages_message_type_check").await;
+    migrate::apply(&database).await.unwrap();
+}
