@@ -58,11 +58,24 @@ pub struct Outcome {
     pub error: Option<String>,
     /// Whose fault it is, where it is one; decides about the breaker.
     pub fault: Option<Fault>,
+    /// How long nothing at all should start on the target.
+    pub rest: Option<Duration>,
+    /// The provider was not asked, so that a probe proves nothing.
+    pub unasked: bool,
 }
 
 impl Outcome {
     /// It took effect; `result` is what `settle.sql` applies to the row.
     pub fn done(result: Option<Value>) -> Self {
-        Self { verdict: Verdict::Done, delay: None, uncertain: false, result, error: None, fault: None }
+        Self {
+            verdict: Verdict::Done,
+            delay: None,
+            uncertain: false,
+            result,
+            error: None,
+            fault: None,
+            rest: None,
+            unasked: false,
+        }
     }
 }

@@ -1,6 +1,6 @@
 -- What WhatsApp tells: how a message fares, and what a customer writes. Each may come late, twice, or out of order.
 
--- Asks for the approved template where WhatsApp took a reply and then refused it, because the customer last wrote more than
+-- Asks for the approved template at once where WhatsApp took a reply and then refused it, because the customer last wrote more than
 -- 24 hours ago. It is a request of its own, whose payload says that the window is closed. Returns whether it did.
 create or replace function rowcall.ask_approved_template(id bigint) returns boolean
 language plpgsql
@@ -71,6 +71,7 @@ declare
     told constant text := case lower(status) when 'played' then 'read' else lower(status) end;
     wanted text;
     about public.actions;
+    known text;
     reply public.action_responses;
     failed_because constant text := format(
         'WhatsApp could not deliver the message%s', coalesce(' (code ' || whatsapp_status.error_code || ')', '')
@@ -101,6 +102,15 @@ begin
     where a.id = split_part(wanted, ':', 2)::bigint
     for no key update;
     if about.id is null or split_part(wanted, ':', 3)::integer > about.generation then
+        return 'ignored: not ours';
+    end if;
+    -- Another installation behind the same number may use the same reference, and so did this one before its database was
+    -- made anew: then the message is another one.
+    select r.whatsapp_message_id
+    into known
+    from public.action_responses as r
+    where r.reference = wanted;
+    if known <> message_id then
         return 'ignored: not ours';
     end if;
 
@@ -138,6 +148,15 @@ begin
     end if;
 
     if about.generation <> split_part(wanted, ':', 3)::integer then
+        -- A message of which nobody knew; the conversation has it from now on.
+        if told <> 'failed' and about.contact_id is not null then
+            insert into public.messages (contact_id, direction, message_type, content, whatsapp_message_id, metadata)
+            values (
+                about.contact_id, 'outbound', 'text', reply.response_text, reply.whatsapp_message_id,
+                jsonb_build_object('action_id', about.id, 'reference', wanted, 'made_by', reply.made_by)
+            )
+            on conflict do nothing;
+        end if;
         return 'kept: of an earlier request';
     end if;
     -- Accepted, and then refused because the customer last wrote more than 24 hours ago: the approved template may still be
@@ -150,7 +169,8 @@ begin
         or (about.reply_status = 'failed' and told in ('delivered', 'read') and about.resolved_by is null)
         or (
             about.reply_status in ('pending', 'processing')
-            and about.claim_token is not null
+            -- What is sure not to have gone out goes on to be tried, whatever became of an earlier attempt.
+            and (told <> 'failed' or about.claim_token is not null)
             and about.claimed_generation = about.generation
             and (
                 about.claimed_until is null

@@ -100,17 +100,17 @@ begin
         perform rowcall.require_column(needed.relation, needed.name, needed.types, needed.mend);
     end loop;
 
-    -- Rowcall writes rows of its own into these two: a column that it does not know and must fill would stop every reply.
+    -- Rowcall writes rows of its own into these three: a column that it does not know and must fill would stop every reply.
     select string_agg(format('%s.%s', a.attrelid::regclass, a.attname), ', ')
     into unknown
     from pg_attribute as a
-    where a.attrelid in ('public.messages'::regclass, 'public.action_responses'::regclass)
+    where a.attrelid in ('public.messages'::regclass, 'public.action_responses'::regclass, 'public.contacts'::regclass)
       and a.attnum > 0
       and not a.attisdropped
       and a.attnotnull
       and not a.atthasdef
       and a.attidentity = ''
-      and a.attname <> all ('{contact_id,direction,message_type,content,metadata,action_id,response_text}'::name[]);
+      and a.attname <> all ('{contact_id,direction,message_type,content,metadata,action_id,response_text,phone,last_inbound_at}'::name[]);
     if unknown is not null then
         raise exception 'rowcall cannot fill these columns, which must not be null: %', unknown
             using hint = 'give them a default, or drop their not null';

@@ -10,6 +10,8 @@ pub struct Statements {
     pub claim: &'static str,
     /// Ten arrays of outcomes → `key`, `settled_as`.
     pub settle: &'static str,
+    /// `$1` key, `$2` generation, `$3` token → whether this claim still stands for this request.
+    pub stands: &'static str,
     /// No parameter → the seconds until a row comes due that nobody settled lately, or null. For queues whose claims put
     /// rows off; others have their alarms from what they settle.
     pub next: Option<&'static str>,
@@ -20,6 +22,7 @@ pub static CODES: Statements = Statements {
     queue: "codes",
     claim: include_str!("../../sql/queues/codes/claim.sql"),
     settle: include_str!("../../sql/queues/codes/settle.sql"),
+    stands: include_str!("../../sql/queues/codes/stands.sql"),
     next: None,
 };
 
@@ -28,6 +31,7 @@ pub static ACTIONS: Statements = Statements {
     queue: "actions",
     claim: include_str!("../../sql/queues/actions/claim.sql"),
     settle: include_str!("../../sql/queues/actions/settle.sql"),
+    stands: include_str!("../../sql/queues/actions/stands.sql"),
     next: Some(include_str!("../../sql/queues/actions/next.sql")),
 };
 

@@ -107,3 +107,141 @@ async fn a_check_that_refuses_what_rowcall_writes_is_named_before_anything_is_ch
     scratch.sql("alter table messages drop constraint messages_message_type_check").await;
     migrate::apply(&database).await.unwrap();
 }
+
+/// A signed report about a message, as the server hands it on.
+fn report(id: i32, generation: i32, message: &str, status: &str) -> String {
+    format!(
+        "select rowcall.whatsapp_status('meta', 'actions:{id}:{generation}', '{message}', '{status}', '131026', now())"
+    )
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_told_before_the_next_attempt_ends_the_request() {
+    let rows = Rows::new().await;
+    let id = rows.action().await;
+    rows.answer(id, "approved").await;
+    let job = rows.claim_one().await;
+    assert_eq!(rows.settle(job, Failure::new(Fault::Transient, "a hiccup")).await, "retry");
+    assert_eq!(rows.text(&report(id, 1, "w1", "failed")).await, "kept", "the next attempt may still get through");
+    assert_eq!(rows.text(&report(id, 1, "w1", "delivered")).await, "settled: sent");
+    assert_eq!(rows.reply_status(id).await, "sent");
+    rows.run("update actions set next_retry_at = now()").await;
+    assert!(rows.claim(10).await.is_empty(), "the customer has it");
+
+    // What was told of an earlier request is no answer to the newest.
+    rows.answer(id, "denied").await;
+    assert_eq!(rows.text(&report(id, 1, "w1", "read")).await, "kept: of an earlier request");
+    assert_eq!(rows.reply_status(id).await, "pending");
+}
+
+#[tokio::test]
+async fn a_report_about_another_message_under_our_reference_is_not_ours() {
+    let rows = Rows::new().await;
+    let id = rows.action().await;
+    rows.answer(id, "approved").await;
+    let job = rows.claim_one().await;
+    rows.settle(job, sent("w1")).await;
+    assert_eq!(rows.text(&report(id, 1, "of-another-installation", "failed")).await, "ignored: not ours");
+    assert_eq!(rows.reply_status(id).await, "sent");
+    assert_eq!(rows.text(&report(id, 1, "w1", "failed")).await, "settled: failed");
+}
+
+#[tokio::test]
+async fn what_a_report_told_while_the_settle_ran_is_followed_by_the_sweep() {
+    for (settled, told, ends_as) in [("sent", "failed", "failed"), ("unknown", "delivered", "sent")] {
+        let rows = Rows::new().await;
+        let id = rows.action().await;
+        rows.answer(id, "approved").await;
+        let job = rows.claim_one().await;
+        match settled {
+            "sent" => rows.settle(job, sent("w1")).await,
+            _ => rows.settle(job, nobody_knows()).await,
+        };
+        assert_eq!(rows.reply_status(id).await, settled);
+        // The settle statement did not see it, and the report found the claim still running.
+        rows.run(&format!("update action_responses set status = '{told}', status_at = now()")).await;
+        assert_eq!(rows.text("select rowcall.repair_actions()").await, "1");
+        assert_eq!(rows.reply_status(id).await, ends_as);
+        assert_eq!(rows.text("select rowcall.repair_actions()").await, "0");
+    }
+}
+
+#[tokio::test]
+async fn a_template_that_is_named_later_sends_nothing_that_failed_long_ago() {
+    let rows = Rows::new().await;
+    let id = rows.action().await;
+    rows.answer(id, "approved").await;
+    let job = rows.claim_one().await;
+    rows.settle(job, sent("w1")).await;
+    let closed = format!("select rowcall.whatsapp_status('meta', 'actions:{id}:1', 'w1', 'failed', '131047', now())");
+    assert_eq!(rows.text(&closed).await, "settled: failed");
+    rows.run("update actions set updated_at = now() - interval '1 hour'; update action_responses set status_at = now() - interval '1 hour'").await;
+    rows.run("update response_templates set approved_name = 'update', approved_language = 'en_US'").await;
+    rows.text("select rowcall.repair_actions()").await;
+    assert_eq!(rows.reply_status(id).await, "failed");
+}
+
+#[tokio::test]
+async fn only_a_number_that_is_certainly_international_is_written_to() {
+    let rows = Rows::new().await;
+    for (phone, taken) in [
+        ("+1 (650) 555-1234", "+16505551234"),
+        ("0049 170 1234567", "+491701234567"),
+        ("233201234567", "+233201234567"),
+        ("16505551234", "+16505551234"),
+        ("650 555 1234", ""),
+        ("0201234567", ""),
+        ("+1 650-555-1234 ext 22", ""),
+        ("+1 650 555 1234 / +1 650 555 9999", ""),
+        ("٠٥٠1234567890", ""),
+        ("+12", ""),
+        ("", ""),
+    ] {
+        assert_eq!(rows.text(&format!("select rowcall.international('{phone}')")).await, taken, "{phone}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_says_the_same_as_before_asks_for_nothing() {
+    let rows = Rows::new().await;
+    let id = rows.action().await;
+    rows.answer(id, "approved").await;
+    let job = rows.claim_one().await;
+    rows.settle(job, sent("w1")).await;
+    rows.run("update actions set user_response = '', status = 'approved'").await;
+    assert_eq!(rows.text("select concat_ws(' ', reply_status, generation) from actions").await, "sent 1");
+    rows.run("update actions set user_response = 'We are sorry.'").await;
+    assert_eq!(rows.text("select concat_ws(' ', reply_status, generation) from actions").await, "pending 2");
+}
+
+#[tokio::test]
+async fn a_paused_queue_hands_nothing_out_though_no_worker_heard_of_it() {
+    let rows = Rows::new().await;
+    let id = rows.action().await;
+    rows.answer(id, "approved").await;
+    rows.run("insert into codes (code, status) values ('A', 'creating')").await;
+    rows.run("select rowcall.pause('actions', 'a test')").await;
+    assert!(rows.claim(10).await.is_empty());
+    rows.run("select rowcall.resume('actions')").await;
+    assert_eq!(rows.claim(10).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_waiting_reply_is_not_looked_at_again_and_again() {
+    let rows = Rows::new().await;
+    let (_, keys) = rows.contact(3).await;
+    for key in &keys {
+        rows.answer(*key, "approved").await;
+    }
+    let job = rows.claim_one().await;
+    rows.settle(job, Failure::new(Fault::Outage, "WhatsApp is not there").after(std::time::Duration::from_secs(50)))
+        .await;
+    assert!(rows.claim(10).await.is_empty());
+    let held = "select bool_and(next_retry_at > now() + interval '40 seconds') from actions";
+    assert_eq!(rows.text(held).await, "true");
+    // The earlier one is taken back: it calls nobody, and the next one comes within the minute all the same.
+    rows.run(&format!("update actions set status = 'pending' where id = {}", keys[0])).await;
+    let soon =
+        "select bool_and(next_retry_at < now() + interval '80 seconds') from actions where reply_status = 'pending'";
+    assert_eq!(rows.text(soon).await, "true");
+}
