@@ -113,7 +113,6 @@ async fn invite(system: &dyn System, client: &Client) -> anyhow::Result<()> {
     for row in invited.with_context(|| format!("look for what can be asked of {}", script.name))? {
         ask(row.get("what"), row.get("line"))?;
     }
-    ask("Look:", script.table)?;
     let (kinds, fault) = script.faults;
     ask(&format!("Break the next ones ({kinds}):"), &fault_line(&system.address(), fault))
 }

@@ -149,7 +149,7 @@ impl Step {
             for truth in self.truths {
                 if !truth.holds(client).await? {
                     let Truth { name, given, .. } = truth;
-                    missing.push(format!("within {} s not so: {name} {}", PATIENCE.as_secs(), given.join(", ")));
+                    missing.push(format!("not so within {} s: {name} ({})", PATIENCE.as_secs(), given.join(", ")));
                 }
             }
             if missing.is_empty() || Instant::now() > deadline {

@@ -1,12 +1,13 @@
 //! How the demo looks: colours on a terminal, none elsewhere or when `NO_COLOR` is set.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::LazyLock;
 
 use comfy_table::Color;
 
-static COLOURED: LazyLock<bool> =
-    LazyLock::new(|| io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));
+use crate::cli::print::is_coloured;
+
+static COLOURED: LazyLock<bool> = LazyLock::new(is_coloured);
 
 /// How wide a line may be.
 pub(super) const WIDTH: u16 = 100;

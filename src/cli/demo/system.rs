@@ -33,10 +33,8 @@ pub(super) struct Script {
     pub(super) queue: &'static str,
     /// SQL: the sample rows and the demo's policy. It is run at every start, and does nothing where they stand.
     pub(super) given: &'static str,
-    /// SQL: what a person may type now, as rows of `what` and `line`.
+    /// SQL: what a person may type now to ask for something and to look, as rows of `what` and `line`.
     pub(super) invite: &'static str,
-    /// SQL: where a person looks.
-    pub(super) table: &'static str,
     /// SQL: the rows with the keys `$1` as texts, with their `error_message`.
     pub(super) look: &'static str,
     /// The scenes of `--once`, one after the other.

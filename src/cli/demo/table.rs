@@ -5,6 +5,7 @@ use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
 use tokio_postgres::Client;
 
 use super::style::{WIDTH, colour, dim, wrap};
+use crate::cli::print::is_coloured;
 
 /// How wide a line of an error may be.
 const ERROR_CHARS: usize = 80;
@@ -42,6 +43,9 @@ impl Rows {
 pub(super) fn table(moments: &[(&str, &Rows)]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH - 4);
+    if !is_coloured() {
+        table.force_no_tty();
+    }
     let names = moments.first().map(|(_, rows)| rows.names.as_slice()).unwrap_or_default();
     let heading = std::iter::once("").chain(names.iter().map(String::as_str));
     table.set_header(heading.map(|name| Cell::new(name).add_attribute(Attribute::Dim)));

@@ -17,7 +17,6 @@ static SCRIPT: Script = Script {
     queue: "actions",
     given: include_str!("../../../sql/demo/whatsapp/given.sql"),
     invite: include_str!("../../../sql/demo/whatsapp/invite.sql"),
-    table: "select id, action_type, status, reply_status, error_message from actions;   table action_responses;",
     look: include_str!("../../../sql/demo/whatsapp/look.sql"),
     scenes: &SCENES,
     effects: "messages in messages.jsonl",

@@ -50,8 +50,8 @@ pub(super) struct World {
     worker: JoinHandle<anyhow::Result<()>>,
 }
 
-/// What stands around the cluster before the worker runs.
-struct Set {
+/// Everything but the cluster, before the worker runs.
+struct Prepared {
     database: Database,
     is_new: bool,
     fienta: Fake,
@@ -69,8 +69,8 @@ impl World {
             cluster = Cluster::start(options) => cluster?,
             () = shutdown.closing.cancelled() => return Ok(None),
         };
-        match set(place, &cluster).await {
-            Ok(set) => Ok(Some(Self::run(cluster, set, shutdown))),
+        match prepare(place, &cluster).await {
+            Ok(prepared) => Ok(Some(Self::run(cluster, prepared, shutdown))),
             Err(error) => {
                 // What went wrong first is what a person must read.
                 let _ = cluster.end().await;
@@ -79,8 +79,8 @@ impl World {
         }
     }
 
-    fn run(cluster: Cluster, set: Set, shutdown: &Shutdown) -> Self {
-        let Set { database, is_new, fienta, systems, listener, http, config } = set;
+    fn run(cluster: Cluster, prepared: Prepared, shutdown: &Shutdown) -> Self {
+        let Prepared { database, is_new, fienta, systems, listener, http, config } = prepared;
         let closing = shutdown.closing.clone();
         let running = work(config, Some(listener), shutdown.clone());
         let worker = tokio::spawn(async move {
@@ -109,8 +109,8 @@ impl World {
 }
 
 /// Prepares the database, starts the fakes, and settles what the worker is told.
-async fn set(place: &Place, cluster: &Cluster) -> anyhow::Result<Set> {
-    let (database, is_new) = prepare(place, cluster).await?;
+async fn prepare(place: &Place, cluster: &Cluster) -> anyhow::Result<Prepared> {
+    let (database, is_new) = make_database(place, cluster).await?;
     // The fakes must know where to tell of things before the worker knows where the fakes are.
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("take a port for HTTP")?;
     let http = listener.local_addr().context("take a port for HTTP")?;
@@ -126,11 +126,11 @@ async fn set(place: &Place, cluster: &Cluster) -> anyhow::Result<Set> {
     // A person who ends the demo does not wait long.
     variables.insert("ROWCALL_SHUTDOWN_GRACE", "15".to_owned());
     let config = Config::read(&|variable: &str| variables.get(variable).cloned())?;
-    Ok(Set { database, is_new, fienta, systems, listener, http, config })
+    Ok(Prepared { database, is_new, fienta, systems, listener, http, config })
 }
 
 /// Makes the database, brings it to this version, and gives a new one the demo's policy.
-async fn prepare(place: &Place, cluster: &Cluster) -> anyhow::Result<(Database, bool)> {
+async fn make_database(place: &Place, cluster: &Cluster) -> anyhow::Result<(Database, bool)> {
     let name = if place.is_kept { KEPT } else { FRESH };
     let database = Database::parse(&cluster.url(name))?;
     if !place.is_kept {
