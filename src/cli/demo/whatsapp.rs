@@ -69,7 +69,13 @@ where id = 2;",
             Step {
                 when: "",
                 sql: Some("update actions set status = 'approved' where id = 3;"),
-                truths: &[replied(&["3", "unknown", "Needs a look", "0"])],
+                // What the conversation was told stays, however soon the report comes.
+                truths: &[Truth {
+                    name: "the conversation says Needs a look",
+                    sql: "select count(*) = 1 from messages where message_type = 'action_status_update' and \
+                          metadata @> '{\"action_id\": 3, \"reply_status\": \"unknown\", \"state\": \"Needs a look\"}'",
+                    given: &[],
+                }],
             },
             Step {
                 when: "then WhatsApp's delivery report comes",
@@ -84,7 +90,7 @@ where id = 2;",
     },
     Scene {
         title: "Two for one customer; the second is denied after all before it is sent",
-        fault: Some(r#"{"kind": {"slow": 2000}, "phone": "12025550104"}"#),
+        fault: Some(r#"{"kind": {"slow": 3000}, "phone": "12025550104"}"#),
         steps: &[
             Step {
                 when: "",
