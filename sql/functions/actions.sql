@@ -165,7 +165,7 @@ begin
     values (
         'actions', before.id::text, before.generation, greatest(before.attempts, 1),
         case when is_sent then 'done' else 'failed' end,
-        coalesce(format('resolved by %s: %s', who, note), settle_action.error),
+        case when who is null then settle_action.error else format('resolved by %s: %s', who, note) end,
         case
             when who is null then jsonb_build_object('by', 'status webhook')
             else jsonb_build_object('resolved_by', who, 'note', note)

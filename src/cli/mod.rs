@@ -48,7 +48,7 @@ pub struct Cli {
 enum Command {
     /// Run the worker beside the database of `DATABASE_URL`
     Run,
-    /// Try everything on this machine: a private Postgres, a fake Fienta and the worker, with nothing to configure
+    /// Try everything on this machine: a private Postgres, fake providers and the worker, with nothing to configure
     Demo(demo::DemoArgs),
     /// Bring the database to this version's schema: tables, functions, triggers, grants
     Migrate(migrate::MigrateArgs),

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
+use tokio::net::TcpListener;
 
 use super::services::services;
 use crate::config::{Config, ProcessEnvironment};
@@ -21,12 +22,23 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     migrate::require(&config.database).await?;
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;
+    work(config, None, shutdown).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the worker of these settings and its server until the shutdown. `listener` is the server's port, where it is taken
+/// already.
+pub(super) async fn work(config: Config, listener: Option<TcpListener>, shutdown: Shutdown) -> anyhow::Result<()> {
     let services = services(&config);
     let readiness = Readiness::default();
     let server = match config.http {
         Some(settings) => {
             let store = Store::new(config.database.pool(HTTP_CONNECTIONS_MAX, Session::Operator));
-            Some(Server::bind(settings, store, readiness.clone(), shutdown.closing.clone()).await?)
+            let (readiness, closing) = (readiness.clone(), shutdown.closing.clone());
+            Some(match listener {
+                Some(listener) => Server::on(listener, settings, store, readiness, closing)?,
+                None => Server::bind(settings, store, readiness, closing).await?,
+            })
         }
         None => None,
     };
@@ -46,6 +58,5 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     if let Some(serving) = serving {
         serving.await.context("the HTTP server broke off")?;
     }
-    ended?;
-    Ok(ExitCode::SUCCESS)
+    Ok(ended?)
 }

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::auth::Keys;
 use super::{App, Inner, Limits, Settings, health, router};
 use crate::readiness::Readiness;
 use crate::store::Store;
@@ -71,16 +72,26 @@ impl Server {
         readiness: Readiness,
         closing: CancellationToken,
     ) -> Result<Self, ListenError> {
-        let Settings { address, keys, webhooks, limits } = settings;
-        if !address.ip().is_loopback() && keys.admin.is_none() {
-            return Err(ListenError::Open(address));
-        }
-        let failed = |source: Error| match source.kind() {
+        let address = settings.address;
+        refuse_open(address, &settings.keys)?;
+        let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
             ErrorKind::AddrInUse => ListenError::Taken(address),
             _ => ListenError::Listen { address, source },
-        };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        })?;
+        Self::on(listener, settings, store, readiness, closing)
+    }
+
+    /// The same at a port that was taken before, for whoever must tell others its address first.
+    pub fn on(
+        listener: TcpListener,
+        settings: Settings,
+        store: Store,
+        readiness: Readiness,
+        closing: CancellationToken,
+    ) -> Result<Self, ListenError> {
+        let Settings { address, keys, webhooks, limits } = settings;
+        let address = listener.local_addr().map_err(|source| ListenError::Listen { address, source })?;
+        refuse_open(address, &keys)?;
         let health = health::Health::default();
         let inner = Inner { store, readiness, keys, webhooks, limits, address, health };
         let router = router(&App(Arc::new(inner)));
@@ -125,6 +136,13 @@ impl Server {
             warn!(connections = connections.len(), "Some requests were not answered in time");
         }
     }
+}
+
+fn refuse_open(address: SocketAddr, keys: &Keys) -> Result<(), ListenError> {
+    if !address.ip().is_loopback() && keys.admin.is_none() {
+        return Err(ListenError::Open(address));
+    }
+    Ok(())
 }
 
 /// The next connection, once there is room for one.

@@ -234,6 +234,8 @@ async fn an_accepted_message_that_is_not_delivered_fails_by_its_message_id() {
     assert_eq!(rows.text(&status("null", "w1", "delivered")).await, "settled: sent");
     assert_eq!((rows.reply_status(id).await.as_str(), rows.bubble(id).await.as_str()), ("sent", "Sent"));
     assert_eq!(rows.text("select generation from actions").await, "1");
+    let history = "select string_agg(concat_ws(' ', settled_as, error), ', ' order by id) from rowcall.attempts";
+    assert_eq!(rows.text(history).await, format!("done, failed {error}, done"), "no person is named where none was");
 }
 
 #[tokio::test]
