@@ -236,6 +236,7 @@ async fn what_waits_behind_a_waiting_reply_is_not_looked_at_again_and_again() {
     let job = rows.claim_one().await;
     rows.settle(job, Failure::new(Fault::Outage, "WhatsApp is not there").after(std::time::Duration::from_secs(50)))
         .await;
+    rows.run("update actions set next_retry_at = now() where held_back").await;
     assert!(rows.claim(10).await.is_empty());
     let held = "select bool_and(next_retry_at > now() + interval '40 seconds') from actions";
     assert_eq!(rows.text(held).await, "true");

@@ -209,8 +209,8 @@ async fn a_probe_that_did_not_reach_the_provider_leaves_the_breaker_open_and_the
     db.run("update rowcall.targets set state = 'open', reason = 'down', next_probe_at = now() where target = 'fienta'")
         .await;
     let wrong = || Failure::new(Fault::Item, "there is no number to call").unasked();
-    let probed = AtomicUsize::new(0);
-    let probes = Scripted::new(move |_| match probed.fetch_add(1, Ordering::Relaxed) {
+    let count = AtomicUsize::new(0);
+    let probes = Scripted::new(move |_| match count.fetch_add(1, Ordering::Relaxed) {
         0 | 1 => wrong().into(),
         _ => Outcome::done(None),
     });
