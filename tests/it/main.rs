@@ -26,6 +26,7 @@ mod operator;
 mod actions_rows;
 mod actions_words;
 mod actions_flow;
+mod fulfillment_rows;
 mod doctor;
 mod demo;
 
