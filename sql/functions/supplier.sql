@@ -124,7 +124,7 @@ as $$
 declare
     news rowcall.supplier_reports;
     log public.fulfillment_logs;
-    log_id rowcall.fulfillment_logs_key;
+    found_id rowcall.fulfillment_logs_key;
     answer text;
 begin
     select r.*
@@ -137,15 +137,15 @@ begin
         return 'known already';
     end if;
 
-    log_id := rowcall.reported_log(news.profile, news.reference, news.provider_reference);
-    if log_id is null then
+    found_id := rowcall.reported_log(news.profile, news.reference, news.provider_reference);
+    if found_id is null then
         return 'kept: its order is not known yet';
     end if;
     select l.*
     into log
     from public.fulfillment_logs as l
     join public.orders as o on o.id = l.order_id
-    where l.id = apply_report.log_id
+    where l.id = found_id
     for no key update of l, o skip locked;
     if log.id is null then
         return 'kept: its order is held by somebody';

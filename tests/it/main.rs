@@ -27,6 +27,7 @@ mod actions_rows;
 mod actions_words;
 mod actions_flow;
 mod fulfillment_rows;
+mod fulfillment_reports;
 mod doctor;
 mod demo;
 
