@@ -29,6 +29,7 @@ as $$
 declare
     wanted constant public.orders := rowcall.named_order(order_id);
     status text;
+    answer text;
 begin
     if wanted.network is distinct from 'AT-iShare' then
         raise exception 'order % is of the network %, not AT-iShare', wanted.id, coalesce(wanted.network, 'none')
@@ -37,16 +38,15 @@ begin
     select l.status into status from public.fulfillment_logs as l where l.order_id = wanted.id;
     if status in ('success', 'failed', 'unknown') then
         raise exception 'the fulfilment of order % is %', wanted.id, status
-            using errcode = 'RC409', hint = case when status <> 'success' then 'retry it' end;
+            using errcode = 'RC409', hint = case status when 'success' then 'a second bundle is a second order' else 'retry it' end;
     elsif status is null and not rowcall.is_paid(wanted.status) then
         raise exception 'order % is %, which does not count as paid', wanted.id, coalesce(wanted.status, 'without status')
             using errcode = 'RC409', hint = 'which statuses count stands in rowcall.fulfillment_settings';
     end if;
-    return jsonb_build_object(
-        'answer', format(
-            'order %s is %s', wanted.id, case when rowcall.put_fulfillment(wanted) then 'asked for' else 'asked for already' end
-        )
-    ) || rowcall.fulfillment_status(wanted.id::text);
+    answer := format(
+        'order %s is %s', wanted.id, case when rowcall.put_fulfillment(wanted) then 'asked for' else 'asked for already' end
+    );
+    return jsonb_build_object('answer', answer) || rowcall.fulfillment_status(wanted.id::text);
 end
 $$;
 
