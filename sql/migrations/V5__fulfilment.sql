@@ -166,7 +166,7 @@ begin
               ('public.fulfillment_logs'::regclass, 'status'), ('public.orders'::regclass, 'fulfillment_status')
           )
           and pg_get_constraintdef(c.oid) not like '%unknown%'
-          and pg_get_constraintdef(c.oid) like '%processing%'
+          and pg_get_constraintdef(c.oid) like '%success%'
     loop
         raise exception 'the constraint % of % does not know the status unknown', found.name, found.relation
             using hint = format('alter table %s drop constraint %I, or add unknown to its list', found.relation, found.name);
