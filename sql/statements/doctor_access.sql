@@ -4,7 +4,7 @@ with queue_table as (
     select c.oid::regclass as relation
     from pg_class as c
     where c.relnamespace = 'public'::regnamespace
-      and c.relname = any ($1::text[])
+      and c.relname = any ($1::text[] || case when 'fulfillment_logs' = any ($1::text[]) then array['orders'] end)
 ),
 
 wanted (relation, privileges) as (
@@ -19,6 +19,9 @@ wanted (relation, privileges) as (
         ('slots', '{select,insert,delete}'),
         ('attempts', '{select,insert,delete}'),
         ('contact_turns', '{select,insert,update}'),
+        ('number_turns', '{select,insert,update}'),
+        ('fulfillment_settings', '{select}'),
+        ('supplier_reports', '{select,insert,update,delete}'),
         ('work', '{select}'),
         ('queue_health', '{select}'),
         ('history', '{select}')

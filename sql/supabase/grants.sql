@@ -36,5 +36,13 @@ begin
     perform rowcall.grant_table('messages', 'select', '{whatsapp_message_id}');
     perform rowcall.grant_table('action_responses', 'select', '{provider,made_by,generation,reference,error_code,status_at}');
     perform rowcall.grant_table('response_templates', '');
+    perform rowcall.grant_table('orders', 'select', '{fulfillment_status}');
+    perform rowcall.grant_table(
+        'fulfillment_logs', 'select',
+        carried || '{
+            order_id,network,phone_number,attempt_number,retry_after,status,api_response,fulfilled_at,package,supplier,reference,
+            provider_reference,accepted_at,looks,reported,duplicate_of,resolved_by,resolved_note,held_back
+        }'::name[]
+    );
 end
 $$;

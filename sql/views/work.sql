@@ -73,6 +73,28 @@ from (
     from public.actions as a
     where a.reply_status in ('pending', 'processing')
        or a.reply_status in ('failed', 'unknown')
+    union all
+    select
+        'fulfillment_logs',
+        l.id::text,
+        format('%s of order %s', coalesce(l.package, 'a bundle'), l.order_id),
+        l.status::text,
+        l.status in ('pending', 'processing') or (l.status = 'failed' and l.retry_after is not null),
+        greatest(l.attempt_number - (l.status in ('pending', 'processing') or l.generation = 0)::integer, 0),
+        l.max_attempts,
+        coalesce(
+            l.error_message,
+            case when l.held_back then 'an earlier purchase for the same number goes first' end
+        ),
+        l.retry_after,
+        l.generation,
+        l.requested_by,
+        l.requested_at,
+        l.claimed_by,
+        l.claimed_until
+    from public.fulfillment_logs as l
+    where l.status in ('pending', 'processing')
+       or l.status in ('failed', 'unknown')
 ) as r
 join rowcall.queues as q on q.queue = r.queue
 join rowcall.targets as t on t.target = q.target;

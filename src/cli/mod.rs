@@ -6,6 +6,7 @@ pub mod migrate;
 pub mod status;
 pub mod history;
 pub mod operate;
+pub mod export;
 pub mod doctor;
 pub mod sandbox;
 pub mod bench;
@@ -70,6 +71,9 @@ enum Command {
     /// Go on with a paused queue, and probe its provider at once if its breaker is open
     #[command(after_help = "Example:\n  rowcall resume codes")]
     Resume(operate::QueueArgs),
+    /// Write rows as a sheet onto standard output
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Find what is wrong here, each problem with what mends it
     Doctor(doctor::DoctorArgs),
     /// Measure the engine on a scratch database of its own
@@ -128,6 +132,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Resolve(args) => operate::resolve(args).await,
         Command::Pause(args) => operate::pause(args).await,
         Command::Resume(args) => operate::resume(args).await,
+        Command::Export(command) => export::run(command).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Bench(command) => bench::run(command).await,

@@ -11,13 +11,14 @@ use crate::worker::Service;
 
 /// The queues that a worker of these settings serves, each with what runs its operations.
 pub(super) fn services(config: &Config) -> Vec<Service> {
-    let integration = |queue: &str| -> Arc<dyn Integration> {
+    let integration = |queue: &str| -> Option<Arc<dyn Integration>> {
         match queue {
-            "codes" => Arc::new(Fienta::new(config.fienta.clone())),
-            "actions" => Arc::new(WhatsApp::new(config.whatsapp.clone())),
-            other => unreachable!("config knows no queue {other}"),
+            "codes" => Some(Arc::new(Fienta::new(config.fienta.clone()))),
+            "actions" => Some(Arc::new(WhatsApp::new(config.whatsapp.clone()))),
+            // Nothing in this build runs it: its rows wait, and `doctor` says so.
+            _ => None,
         }
     };
     let served = queues::ALL.into_iter().filter(|s| config.queues.contains(&s.queue));
-    served.map(|statements| Service { statements, integration: integration(statements.queue) }).collect()
+    served.filter_map(|statements| Some(Service { statements, integration: integration(statements.queue)? })).collect()
 }

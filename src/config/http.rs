@@ -28,6 +28,8 @@ pub(super) fn settings(environment: &impl Environment, meta: &meta::Settings) ->
         app_secret: meta.app_secret.clone(),
         verify_token: meta.verify_token.as_ref().map(Token::new),
         infobip: token(environment, "INFOBIP_WEBHOOK_SECRET")?.map(|secret| Token::new(&secret)),
+        // The integration of suppliers reads its calls.
+        supplier: None,
     };
     Ok(is_on.then(|| Settings { address, keys, webhooks, limits: Limits::default() }))
 }

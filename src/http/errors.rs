@@ -93,7 +93,7 @@ impl Refusal {
         refusal
     }
 
-    fn internal() -> Self {
+    pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here, and is in the log")
             .hint("look for this answer's x-request-id in the log")
     }

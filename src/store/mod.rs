@@ -16,6 +16,8 @@ pub mod workers;
 pub mod operator;
 pub mod actions;
 pub mod whatsapp;
+pub mod fulfillment;
+pub mod export;
 pub mod doctor;
 
 use std::fmt::Write as _;

@@ -35,8 +35,16 @@ pub static ACTIONS: Statements = Statements {
     next: Some(include_str!("../../sql/queues/actions/next.sql")),
 };
 
+/// Data bundles for paid orders: `public.fulfillment_logs`, one row an order. Its serial key is the telephone number.
+pub static FULFILLMENT_LOGS: Statements = Statements {
+    queue: "fulfillment_logs",
+    claim: include_str!("../../sql/queues/fulfillment_logs/claim.sql"),
+    settle: include_str!("../../sql/queues/fulfillment_logs/settle.sql"),
+    next: Some(include_str!("../../sql/queues/fulfillment_logs/next.sql")),
+};
+
 /// Every queue of this build.
-pub static ALL: [&Statements; 2] = [&CODES, &ACTIONS];
+pub static ALL: [&Statements; 3] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {

@@ -13,7 +13,7 @@ use rowcall::outcome::Outcome;
 use rowcall::store::Store;
 use rowcall::store::claims::Claim;
 use rowcall::store::connect::{Database, Session};
-use rowcall::store::queues::ACTIONS;
+use rowcall::store::queues::{ACTIONS, Statements};
 use rowcall::store::settles::Settlement;
 use rowcall::store::workers::Introduction;
 use serde_json::{Value, json};
@@ -26,8 +26,9 @@ use crate::scratch::Scratch;
 pub(crate) struct Rows {
     pub(crate) scratch: Scratch,
     pub(crate) client: Client,
-    store: Store,
-    worker: Uuid,
+    pub(crate) store: Store,
+    pub(crate) worker: Uuid,
+    queue: &'static Statements,
 }
 
 impl Rows {
@@ -36,15 +37,20 @@ impl Rows {
     }
 
     pub(crate) async fn on(scratch: Scratch) -> Self {
+        Self::of(&ACTIONS, scratch).await
+    }
+
+    /// The same for another queue.
+    pub(crate) async fn of(queue: &'static Statements, scratch: Scratch) -> Self {
         let store = Store::new(Database::parse(&scratch.url).unwrap().pool(4, Session::Worker));
         let worker = Uuid::new_v4();
         let introduction =
-            Introduction { host: "here".to_owned(), pid: 1, version: "0", queues: vec!["actions".to_owned()] };
+            Introduction { host: "here".to_owned(), pid: 1, version: "0", queues: vec![queue.queue.to_owned()] };
         store.register(worker, &introduction).await.unwrap();
         let client = scratch.client().await;
         // It sends no heartbeat, and must not count as dead while a slow test goes on.
         client.batch_execute("update rowcall.workers set heartbeat_at = now() + interval '1 hour'").await.unwrap();
-        Self { scratch, client, store, worker }
+        Self { scratch, client, store, worker, queue }
     }
 
     pub(crate) async fn run(&self, sql: &str) {
@@ -98,9 +104,14 @@ impl Rows {
     }
 
     pub(crate) async fn claim(&self, limit: usize) -> Vec<Job> {
+        self.claim_under(Uuid::new_v4(), limit).await
+    }
+
+    /// The same under a token of one's own.
+    pub(crate) async fn claim_under(&self, token: Uuid, limit: usize) -> Vec<Job> {
         let lease = Duration::from_mins(1);
-        let claim = Claim { limit, worker: self.worker, token: Uuid::new_v4(), lease, bounded: false, skip: 0 };
-        self.store.claim(&ACTIONS, claim).await.unwrap()
+        let claim = Claim { limit, worker: self.worker, token, lease, bounded: false, skip: 0 };
+        self.store.claim(self.queue, claim).await.unwrap()
     }
 
     /// The only job that a claim gives.
@@ -116,12 +127,19 @@ impl Rows {
     }
 
     pub(crate) async fn settle(&self, job: Job, outcome: impl Into<Outcome>) -> String {
-        let delay = Duration::from_mins(1);
-        let settlement =
-            [Settlement { job, outcome: outcome.into(), delay, duration: Some(Duration::from_millis(200)) }];
+        self.settle_after(job, outcome.into(), Some(Duration::from_millis(200))).await
+    }
+
+    /// The same of an operation that was not started.
+    pub(crate) async fn settle_unstarted(&self, job: Job, outcome: impl Into<Outcome>) -> String {
+        self.settle_after(job, outcome.into(), None).await
+    }
+
+    async fn settle_after(&self, job: Job, outcome: Outcome, duration: Option<Duration>) -> String {
+        let settlement = [Settlement { job, outcome, delay: Duration::from_mins(1), duration }];
         // Whoever looked at the row at this very moment has it locked: try again, as the settler does.
         loop {
-            let settled = self.store.settle(&ACTIONS, &settlement, false).await.unwrap();
+            let settled = self.store.settle(self.queue, &settlement, false).await.unwrap();
             if let Some(settled) = settled.into_iter().next() {
                 return settled.settled_as;
             }
@@ -141,14 +159,15 @@ impl Rows {
         self.text(&format!("select reply_status from actions where id = {id}")).await
     }
 
-    async fn kill_the_worker(&self) {
+    pub(crate) async fn kill_the_worker(&self) {
         // The test goes on as another worker: a dead one gets nothing.
-        self.run(
+        self.run(&format!(
             "insert into rowcall.workers (id, host, pid, version, queues, heartbeat_at)
              select gen_random_uuid(), w.host, w.pid, w.version, w.queues, now() - interval '1 minute' from rowcall.workers as w limit 1;
-             update actions set claimed_by = (select w.id from rowcall.workers as w order by w.heartbeat_at limit 1)
+             update {} set claimed_by = (select w.id from rowcall.workers as w order by w.heartbeat_at limit 1)
              where claimed_by is not null",
-        )
+            self.queue.queue
+        ))
         .await;
     }
 }

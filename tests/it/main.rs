@@ -28,6 +28,11 @@ mod actions_words;
 mod actions_doubts;
 mod actions_load;
 mod actions_flow;
+mod fulfillment_rows;
+mod fulfillment_reports;
+mod fulfillment_words;
+mod fulfillment_http;
+mod fulfillment_clock;
 mod doctor;
 mod demo;
 

@@ -102,6 +102,7 @@ pub(crate) fn open() -> Settings {
             app_secret: Some(APP_SECRET.into()),
             verify_token: Some(token(VERIFY_TOKEN)),
             infobip: Some(token(INFOBIP_SECRET)),
+            supplier: None,
         },
         limits: Limits::default(),
     }

@@ -1,6 +1,7 @@
 //! The API: one file a document. Every handler calls the SQL function of the same meaning and answers what that said.
 
 mod actions;
+mod fulfillment;
 mod operate;
 
 use axum::Router;
@@ -9,7 +10,7 @@ use axum::routing::{get, post};
 use super::App;
 
 /// For the index.
-pub(super) const PATHS: [&str; 7] = [
+pub(super) const PATHS: [&str; 10] = [
     "GET /api/status",
     "GET /api/history?queue=&key=&limit=",
     "POST /api/queues/{queue}/pause",
@@ -17,6 +18,9 @@ pub(super) const PATHS: [&str; 7] = [
     "POST /api/queues/{queue}/rows/{key}/{retry|cancel|resolve}",
     "POST /action-feedback",
     "GET /api/actions/{id}",
+    "GET /api/orders/fulfillment?orderId=",
+    "POST /api/orders/fulfillment",
+    "GET /api/orders/fulfillment/export.csv?status=&phone=&from=&to=",
 ];
 
 /// What a reader may ask.
@@ -25,6 +29,8 @@ pub(super) fn reads() -> Router<App> {
         .route("/api/status", get(operate::status))
         .route("/api/history", get(operate::history))
         .route("/api/actions/{id}", get(actions::details))
+        .route("/api/orders/fulfillment", get(fulfillment::status))
+        .route("/api/orders/fulfillment/export.csv", get(fulfillment::export))
 }
 
 /// What changes something.
@@ -36,4 +42,5 @@ pub(super) fn writes() -> Router<App> {
         .route("/api/queues/{queue}/rows/{key}/resolve", post(operate::resolve))
         .route("/api/queues/{queue}/rows/{key}/cancel", post(operate::cancel))
         .route("/action-feedback", post(actions::feedback))
+        .route("/api/orders/fulfillment", post(fulfillment::act))
 }

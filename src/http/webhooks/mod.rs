@@ -6,6 +6,9 @@
 
 mod infobip;
 mod meta;
+pub mod supplier;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -18,7 +21,12 @@ use super::auth::Token;
 use super::errors::Refusal;
 
 /// For the index.
-pub(super) const PATHS: [&str; 3] = ["GET /webhooks/whatsapp", "POST /webhooks/whatsapp", "POST /webhooks/infobip"];
+pub(super) const PATHS: [&str; 4] = [
+    "GET /webhooks/whatsapp",
+    "POST /webhooks/whatsapp",
+    "POST /webhooks/infobip",
+    "POST /webhooks/supplier/{profile}",
+];
 
 /// By what providers' calls are known.
 #[derive(Debug, Default)]
@@ -29,12 +37,15 @@ pub struct Secrets {
     pub verify_token: Option<Token>,
     /// `INFOBIP_WEBHOOK_SECRET`: shown by Infobip with every call.
     pub infobip: Option<Token>,
+    /// Reads what the supplier of `AT_ISHARE_PROFILE` tells.
+    pub supplier: Option<Arc<dyn supplier::ReadCalls>>,
 }
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/webhooks/whatsapp", get(meta::verify).post(meta::receive))
         .route("/webhooks/infobip", post(infobip::receive))
+        .route("/webhooks/supplier/{profile}", post(supplier::receive))
 }
 
 fn not_configured(variable: &str) -> Refusal {
