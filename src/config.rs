@@ -299,6 +299,7 @@ mod tests {
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
         assert_eq!(config.queues, ["codes", "actions"]);
+        assert_eq!(config.supplier.profile.name, "at-ishare");
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What a supplier answered: JSON, perhaps behind something else, read by a profile's pointers.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use super::order::plain_reference;
@@ -16,6 +14,9 @@ const TEXT_CHARS_MAX: usize = 200;
 
 /// So many places are tried for the beginning of JSON.
 const BEGINNINGS_MAX: usize = 1000;
+
+/// Longer numbers may not fit into an integer.
+const WHOLE_DIGITS_MAX: usize = 18;
 
 /// An answer's JSON.
 #[derive(Clone)]
@@ -96,11 +97,9 @@ fn clean(value: &Value, redactor: &Redactor) -> Value {
     }
 }
 
-/// The JSON with every number that is not a whole one in quotation marks: a balance of 12.10 must not become a float.
-fn decimals_as_text(json: &str) -> Cow<'_, str> {
-    if !json.contains(['.', 'e', 'E']) {
-        return json.into();
-    }
+/// The JSON with every number in quotation marks that would become a float: a balance of 12.10 must not, nor an order's
+/// number of twenty digits.
+fn decimals_as_text(json: &str) -> String {
     let mut text = String::with_capacity(json.len() + 16);
     let (mut is_string, mut is_escaped, mut rest) = (false, false, json);
     while let Some(c) = rest.chars().next() {
@@ -108,8 +107,9 @@ fn decimals_as_text(json: &str) -> Cow<'_, str> {
         if starts_number {
             let end = rest.find(|c: char| !(c.is_ascii_digit() || "+-.eE".contains(c))).unwrap_or(rest.len());
             let (number, after) = rest.split_at(end);
-            let is_whole = !number.contains(['.', 'e', 'E']);
-            text.push_str(&if is_whole { number.to_owned() } else { format!("\"{number}\"") });
+            let is_whole = !number.contains(['.', 'e', 'E']) && number.len() <= WHOLE_DIGITS_MAX;
+            let quote = if is_whole { "" } else { "\"" };
+            text.extend([quote, number, quote]);
             rest = after;
             continue;
         }
@@ -127,7 +127,7 @@ fn decimals_as_text(json: &str) -> Cow<'_, str> {
         text.push(c);
         rest = &rest[c.len_utf8()..];
     }
-    text.into()
+    text
 }
 
 #[cfg(test)]
@@ -156,11 +156,10 @@ mod tests {
 
     #[test]
     fn decimals_stay_as_they_are_written() {
-        let json =
-            r#"{"balance":12.10,"n":-3,"e":1e3,"text":"1.5 \" 2.5 \\","list":[0.5,7],"big":900719925474099312.1}"#;
+        let json = r#"{"balance":12.10,"n":-3,"e":1e3,"text":"1.5 \" 2.5 \\","list":[0.5,7],"big":90071992547409931234,"id":-17}"#;
         let expected = json!({
             "balance": "12.10", "n": -3, "e": "1e3", "text": "1.5 \" 2.5 \\", "list": ["0.5", 7],
-            "big": "900719925474099312.1",
+            "big": "90071992547409931234", "id": -17,
         });
         assert_eq!(read(json, false), Some(expected));
     }
@@ -183,7 +182,7 @@ mod tests {
         }
 
         #[test]
-        fn json_without_decimals_is_read_as_it_is(text in "[ -~é\"\\\\]{0,40}", number in any::<i64>()) {
+        fn json_without_decimals_is_read_as_it_is(text in "[ -~é\"\\\\]{0,40}", number in any::<i32>()) {
             let json = json!({"text": text, "number": number});
             prop_assert_eq!(read(&json.to_string(), false), Some(json));
         }

@@ -15,7 +15,7 @@ use tracing::{debug, info};
 use super::answer::Said;
 use super::order::{Operation, Order, Wrong};
 use super::profile::{Exchange, LookUp, Profile, State};
-use super::reception::{Reader, Reception, Seen, failure, outage};
+use super::reception::{Reader, Reception, Seen, failure, fitting, outage};
 use super::request::{Impossible, Values, Writer};
 use super::template::Place;
 use super::{PREFIX, Supplier};
@@ -149,7 +149,7 @@ impl<'a> Attempt<'a> {
                 _ if is_stopped => Fault::Interrupted,
                 _ => Fault::Transient,
             };
-            let next = "The supplier takes an order once for each reference, so it is sent again";
+            let next = "the supplier takes an order once for each reference, so it is sent again by itself.";
             let next = if fault == Fault::Transient { &self.again } else { next };
             return self.not_done(failure(fault, format!("{what}{seen}; {next}")).uncertain(), "in_doubt");
         }
@@ -227,12 +227,9 @@ impl<'a> Attempt<'a> {
             let request = request.map_err(|impossible| Silence::Unsent(said_impossible(impossible)))?;
             match http.call(request, &bounds).await {
                 Ok(answer) => return Ok(answer),
-                Err(lost) if (lost.sent, lost.cause) == (Sent::No, Cause::Unreachable) => unreachable = Some(lost),
-                Err(lost) if (lost.sent, lost.cause) == (Sent::No, Cause::Stopped) => {
-                    return Err(Silence::Unsent(interrupted()));
-                }
-                Err(lost) if lost.sent == Sent::No => unreachable = Some(lost),
-                Err(lost) => return Err(Silence::Lost(lost)),
+                Err(lost) if lost.sent == Sent::Perhaps => return Err(Silence::Lost(lost)),
+                Err(lost) if lost.cause == Cause::Stopped => return Err(Silence::Unsent(interrupted())),
+                Err(lost) => unreachable = Some(lost),
             }
         }
         let why = unreachable.map(|lost| format!(" ({lost})")).unwrap_or_default();
@@ -286,13 +283,13 @@ impl<'a> Attempt<'a> {
     /// Taken, and not yet known to be delivered.
     fn accepted(&self, words: &str, age: Duration) -> Outcome {
         let how = if self.can_look() { "it is looked up by itself." } else { "its callback is awaited." };
-        // Whose fault it is, is nobody's: no breaker, no attempt.
+        // It is nobody's fault: no breaker, no attempt.
         Outcome {
             verdict: Verdict::Wait,
             delay: Some(self.next_look(age)),
             uncertain: false,
             result: Some(self.result("accepted")),
-            error: Some(failure(Fault::Throttled, format!("The supplier took the order and {words}; {how}")).message),
+            error: Some(fitting(&format!("The supplier took the order and {words}; {how}"))),
             fault: None,
         }
     }
@@ -339,8 +336,8 @@ fn next_in(schedule: &[u64], age: Duration) -> Option<Duration> {
     let mut due = Duration::ZERO;
     for seconds in schedule {
         due += Duration::from_secs(*seconds);
-        if due > age {
-            return Some(due - age);
+        if let Some(left) = due.checked_sub(age).filter(|left| !left.is_zero()) {
+            return Some(left);
         }
     }
     schedule.last().copied().map(Duration::from_secs)

@@ -57,7 +57,7 @@ use self::callback::Callbacks;
 use self::pace::Pace;
 use self::profile::{Address, Auth, CallbackAuth, Profile};
 use self::reception::failure;
-use self::template::Place;
+use self::template::{Place, Template};
 use super::http::Http;
 use super::{Integration, Limits};
 use crate::failure::Fault;
@@ -106,7 +106,7 @@ impl Settings {
                 Auth::Header { value, .. } | Auth::Query { value, .. } | Auth::Body { value, .. } => vec![value],
                 Auth::Basic { username, password } => vec![username, password],
             })
-            .flat_map(|text| text.places())
+            .flat_map(Template::places)
             .collect();
         // Where an order can be looked up, callbacks are a convenience.
         let is_callback_needed = profile.look_up.is_none()

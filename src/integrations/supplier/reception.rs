@@ -174,7 +174,12 @@ impl Reader<'_> {
 
 /// A failure whose message fits on the row.
 pub(super) fn failure(fault: Fault, message: impl AsRef<str>) -> Failure {
-    Failure::new(fault, cut(message.as_ref(), MESSAGE_CHARS_MAX))
+    Failure::new(fault, fitting(message.as_ref()))
+}
+
+/// The words as they fit on the row.
+pub(super) fn fitting(message: &str) -> String {
+    cut(message, MESSAGE_CHARS_MAX)
 }
 
 /// The supplier is down, or sells nothing to anybody.

@@ -73,6 +73,14 @@ impl Derive {
         self.before.chars().count() + inside + self.after.chars().count()
     }
 
+    /// Every character that it may put into the reference of an order with a UUID.
+    pub(super) fn characters(&self) -> String {
+        let inside =
+            if self.form == Form::Base36 { "0123456789abcdefghijklmnopqrstuvwxyz" } else { "0123456789abcdef" };
+        let hyphen = if self.form == Form::Plain { "-" } else { "" };
+        format!("{}{inside}{hyphen}{}", self.before, self.after)
+    }
+
     /// The supplier's reference of an order; nothing where it needs a UUID and the order's is none.
     pub(super) fn derive(&self, reference: &str) -> Option<String> {
         let inside = match self.form {

@@ -35,7 +35,9 @@ pub enum Encoding {
 pub(super) fn sign(algorithm: Algorithm, secret: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
     fn over<M: Mac + KeyInit>(secret: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
         let mut mac = <M as KeyInit>::new_from_slice(secret).ok()?;
-        parts.iter().for_each(|part| mac.update(part));
+        for part in parts {
+            mac.update(part);
+        }
         Some(mac.finalize().into_bytes().to_vec())
     }
     match algorithm {

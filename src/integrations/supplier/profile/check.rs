@@ -8,9 +8,6 @@ use super::{
 use crate::integrations::supplier::bundle::{Kind, tidy_package};
 use crate::integrations::supplier::template::{Place, Template};
 
-/// A UUID's characters, and those of base 36: what a derived reference may consist of beside its own text.
-const REFERENCE_SAMPLE: &str = "0123456789abcdef-";
-
 fn wrong<T>(key: impl Into<String>, problem: impl Into<String>) -> Result<T, ProfileError> {
     Err(ProfileError::Key { key: key.into(), problem: problem.into() })
 }
@@ -97,7 +94,7 @@ impl Profile {
         if signing.over == Over::TimeAndBody && signing.ts_header.is_none() {
             return wrong("signing.ts_header", "a time that is signed must be sent too");
         }
-        if (signing.over == Over::Fields) != !signing.fields.is_empty() {
+        if (signing.over == Over::Fields) == signing.fields.is_empty() {
             return wrong("signing.fields", "what is signed where over = \"fields\", and only there");
         }
         if signing.over == Over::Fields && self.look_up.is_some() {
@@ -115,10 +112,11 @@ impl Profile {
         if places.contains(&Place::ProviderReference) {
             return wrong("purchase", "${provider_reference} is known only after the purchase");
         }
-        for (place, what) in [(Place::Msisdn, "whom it is for"), (Place::Volume, "how much it is")] {
-            if !places.contains(&place) && !(place == Place::Volume && places.contains(&Place::Package)) {
-                return wrong("purchase.fields", format!("${{{}}} is nowhere: a purchase says {what}", place.name()));
-            }
+        if !places.contains(&Place::Msisdn) {
+            return wrong("purchase.fields", "${msisdn} is nowhere: a purchase says whom it is for");
+        }
+        if !places.contains(&Place::Volume) && !places.contains(&Place::Package) {
+            return wrong("purchase.fields", "${volume} is nowhere, nor ${package}: a purchase says how much it is");
         }
         Ok(())
     }
@@ -139,8 +137,8 @@ impl Profile {
             );
             return wrong("reference.derive", problem);
         }
-        let sample = reference.derive.derive(REFERENCE_SAMPLE).unwrap_or_default();
-        if reference.charset.as_ref().is_some_and(|charset| !charset.takes(&sample)) {
+        let characters = reference.derive.characters();
+        if reference.charset.as_ref().is_some_and(|charset| !charset.takes(&characters)) {
             return wrong("reference.derive", "it makes characters that are not in reference.charset");
         }
         if self.idempotent.by_reference && !self.is_reference_told() {
