@@ -1,6 +1,7 @@
 //! The suppliers of data bundles against the faithful fakes, over real HTTP; the fakes' own book says what was delivered.
 
 mod purchases;
+mod requests;
 mod waits;
 mod refusals;
 mod doubts;

@@ -13,8 +13,8 @@
 //! | `reference` | text, the order's id: the same over all attempts, for it is what keeps a supplier from selling twice |
 //! | `phone_number`, `package`, `network` | as they stand on the order: `+233…` or `0…`, `1GB`, `AT-iShare` |
 //! | `amount` | the order's, as a text or a number with at most two decimals, or null |
-//! | `provider_reference` | what `result.provider_reference` was when it was accepted, or null |
-//! | `accepted_at` | when the first result with `state = 'accepted'` was settled, or null |
+//! | `provider_reference` | the last `result.provider_reference`, or null |
+//! | `accepted_at` | when the first result with `state = 'accepted'` was settled, or null; a `look_up` has it |
 //! | `created_at` | of the order's row: no attempt is older. Without it, what is in doubt is parked at once |
 //! | `now` | the database's clock at the claim; without it, the worker's |
 //!
@@ -25,7 +25,7 @@
 //! | verdict | `result.state` | what the row does |
 //! |---|---|---|
 //! | `done` | `delivered` | it is done |
-//! | `wait` | `accepted` | keep `provider_reference`, set `accepted_at` once; the next operation is `look_up`, after the delay |
+//! | `wait` | `accepted` | set `accepted_at` once; the next operation is `look_up`, after the delay |
 //! | `wait` | `in_doubt` | as for any uncertain outcome: the next `purchase` is `uncertain`, and looks before it buys |
 //! | `wait` | `refused` | nobody's fault on the row: no money, no login, no supplier |
 //! | `retry`, `failed` | `refused` | it had no effect |
@@ -33,7 +33,9 @@
 //! | `retry` | `in_doubt` | the supplier takes an order once for each reference, and gets it again |
 //! | `unknown` | `unknown` | a callback may still settle it, or a person |
 //!
-//! Without a result the row keeps what it has.
+//! Whenever `result.provider_reference` is there, the row keeps it; without a result it keeps what it has. A callback's
+//! report is matched by `provider_reference` where both sides have one, else by `reference`, else by what the supplier was
+//! told.
 
 pub mod callback;
 pub mod profile;

@@ -200,6 +200,27 @@ async fn the_supplier_that_met_a_fault_of_its_own_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_success_counts_only_with_the_status_of_one() {
+    let body = json!({"status": 200, "message": "Order placed successfully"});
+    for (status, fault) in [(500, Fault::Outage), (202, Fault::Unknowable)] {
+        let world = World::new("codecraft").await;
+        let body = if status == 500 { body.clone() } else { json!("{\"status\":200") };
+        world.fake.fault(Script::new(Kind::AcceptThenAnswer { status, body }));
+        let outcome = world.execute(&purchase()).await;
+        assert_eq!((outcome.verdict, outcome.fault), (Verdict::Unknown, Some(fault)), "{status}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reference_that_the_supplier_gives_to_another_order_is_not_sent_again() {
+    let world = World::new("xpress").await;
+    assert_accepted(&world.execute(&purchase()).await, "the first");
+    let other = world.execute(&job("purchase", |payload| payload["phone_number"] = json!("0271234567"))).await;
+    assert_fault(&other, Fault::Unknowable, "the conflict");
+    assert_eq!((state(&other), world.fake.book().len()), ("unknown", 1));
+}
+
+#[tokio::test]
 async fn a_stop_before_the_request_leaves_the_bundle_unbought() {
     for name in names() {
         let world = World::new(name).await;
