@@ -43,6 +43,8 @@ pub(super) struct Attempt<'a> {
     /// As the supplier takes it.
     reference: String,
     provider_reference: Option<String>,
+    /// The order is, or may be, with a supplier that this worker does not buy from any more.
+    elsewhere: Option<String>,
     /// The supplier's last answer.
     said: Option<Said>,
     is_ported: bool,
@@ -73,6 +75,8 @@ impl<'a> Attempt<'a> {
             "it is tried again by itself.".to_owned()
         };
         let (reference, provider_reference) = (order.reference(profile)?, order.provider_reference());
+        let is_open = order.operation == Operation::LookUp || job.uncertain;
+        let elsewhere = order.supplier().filter(|supplier| is_open && *supplier != profile.name).map(str::to_owned);
         let (said, is_ported) = (None, false);
         Ok(Self {
             supplier,
@@ -82,6 +86,7 @@ impl<'a> Attempt<'a> {
             order,
             reference,
             provider_reference,
+            elsewhere,
             said,
             is_ported,
             redactor,
@@ -90,6 +95,10 @@ impl<'a> Attempt<'a> {
     }
 
     pub(super) async fn run(&mut self) -> Outcome {
+        if let Some(supplier) = &self.elsewhere {
+            let what = "which this worker does not buy from any more, so it cannot be asked";
+            return self.unknown(Fault::Unknowable, &format!("The order went to the supplier {supplier}, {what}."));
+        }
         match self.order.operation {
             Operation::LookUp => self.look_up().await,
             Operation::Purchase if !self.job.uncertain || self.repeats_safely() => self.purchase().await,
@@ -320,7 +329,7 @@ impl<'a> Attempt<'a> {
     /// What the settle reads, and history keeps.
     fn result(&self, state: &str) -> Value {
         let mut result = json!({
-            "state": state, "supplier": self.profile.name, "reference": self.reference,
+            "state": state, "supplier": self.elsewhere.as_ref().unwrap_or(&self.profile.name), "reference": self.reference,
             "provider_reference": self.provider_reference,
             "response": self.said.as_ref().map(|said| said.kept(&self.redactor)),
         });

@@ -13,6 +13,7 @@
 //! | `reference` | text, the order's id: the same over all attempts, for it is what keeps a supplier from selling twice |
 //! | `phone_number`, `package`, `network` | as they stand on the order: `+233…` or `0…`, `1GB`, `AT-iShare` |
 //! | `amount` | the order's, as a text or a number with at most two decimals, or null |
+//! | `supplier` | the last `result.supplier`, or null: an order in doubt is not bought from another one |
 //! | `provider_reference` | the last `result.provider_reference`, or null |
 //! | `accepted_at` | when the first result with `state = 'accepted'` was settled, or null; a `look_up` has it |
 //! | `created_at` | of the order's row: no attempt is older. Without it, what is in doubt is parked at once |
@@ -33,7 +34,7 @@
 //! | `retry` | `in_doubt` | the supplier takes an order once for each reference, and gets it again |
 //! | `unknown` | `unknown` | a callback may still settle it, or a person |
 //!
-//! Whenever `result.provider_reference` is there, the row keeps it; without a result it keeps what it has. A callback's
+//! Whenever a result has a `supplier` or a `provider_reference`, the row keeps it; without a result it keeps what it has. A callback's
 //! report is matched by `provider_reference` where both sides have one, else by `reference`, else by what the supplier was
 //! told.
 
@@ -158,10 +159,10 @@ impl Integration for Supplier {
             match Attempt::new(self, job, limits) {
                 Ok(mut attempt) => attempt.run().await,
                 Err(wrong) => {
-                    // What an earlier attempt may have bought is not failed for want of a readable order.
-                    let fault = if job.uncertain { Fault::Unknowable } else { Fault::Item };
-                    let mut failure = failure(fault, wrong.to_string());
-                    failure.uncertain = job.uncertain;
+                    // What was bought, or may have been, is not failed for want of a readable order.
+                    let is_open = job.uncertain || job.operation == "look_up";
+                    let mut failure = failure(if is_open { Fault::Unknowable } else { Fault::Item }, wrong.to_string());
+                    failure.uncertain = is_open;
                     failure.into()
                 }
             }

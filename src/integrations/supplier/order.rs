@@ -37,6 +37,8 @@ struct Payload {
     #[serde(default)]
     network: Option<String>,
     #[serde(default)]
+    supplier: Option<String>,
+    #[serde(default)]
     provider_reference: Option<String>,
     #[serde(default)]
     accepted_at: Option<Timestamp>,
@@ -134,6 +136,11 @@ impl Order {
     /// The supplier's number of the order, as far as it is known.
     pub(super) fn provider_reference(&self) -> Option<String> {
         self.payload.provider_reference.as_deref().and_then(plain_reference)
+    }
+
+    /// The supplier that the last purchase went to, as far as that is known.
+    pub(super) fn supplier(&self) -> Option<&str> {
+        self.payload.supplier.as_deref()
     }
 
     /// How long ago the supplier took the order.

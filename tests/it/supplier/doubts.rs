@@ -221,6 +221,36 @@ async fn a_reference_that_the_supplier_gives_to_another_order_is_not_sent_again(
 }
 
 #[tokio::test]
+async fn an_order_that_went_to_another_supplier_is_not_bought_here() {
+    // Somebody has changed AT_ISHARE_PROFILE meanwhile; its references may have another form, too.
+    for name in names() {
+        let world = World::new(name).await;
+        let elsewhere = |payload: &mut Value| {
+            payload["supplier"] = json!("gone");
+            payload["accepted_at"] = ago(60);
+        };
+        for (what, job) in [("in doubt", uncertain(elsewhere)), ("accepted", job("look_up", elsewhere))] {
+            let outcome = world.execute(&job).await;
+            assert_fault(&outcome, Fault::Unknowable, &format!("{name}, {what}"));
+            assert!(outcome.error.unwrap().contains("gone") && outcome.result.unwrap()["supplier"] == "gone");
+        }
+        let short = |payload: &mut Value| {
+            payload["reference"] = json!("two words");
+            payload["accepted_at"] = ago(60);
+        };
+        assert_fault(
+            &world.execute(&job("look_up", short)).await,
+            Fault::Unknowable,
+            "what was accepted does not fail",
+        );
+        assert!(world.fake.requests().is_empty());
+        // Nothing is left of it at the other one: this one sells.
+        let fresh = world.execute(&job("purchase", |payload| payload["supplier"] = json!("gone"))).await;
+        assert!(fresh.fault.is_none() && fresh.result.unwrap()["supplier"] == name);
+    }
+}
+
+#[tokio::test]
 async fn a_stop_before_the_request_leaves_the_bundle_unbought() {
     for name in names() {
         let world = World::new(name).await;
