@@ -15,7 +15,8 @@ use crate::http::jwt::KeySetError;
 use crate::integrations::command::own_binary;
 use crate::integrations::fienta;
 use crate::integrations::monitor::{Monitor, MonitorError};
-use crate::integrations::whatsapp;
+use crate::integrations::supplier::profile::ProfileError;
+use crate::integrations::{supplier, whatsapp};
 use crate::store::connect::{AddressError, Database};
 use crate::store::queues;
 
@@ -71,6 +72,15 @@ pub enum ConfigError {
         #[source]
         source: KeySetError,
     },
+    /// A supplier's profile cannot be used.
+    #[error("{variable}")]
+    Profile {
+        /// The variable.
+        variable: &'static str,
+        /// Which key of it, and why not.
+        #[source]
+        source: ProfileError,
+    },
     /// Anything else.
     #[error("{variable}={value:?}: {expected}")]
     Value {
@@ -113,6 +123,8 @@ pub struct Config {
     pub fienta: fienta::Settings,
     /// The provider of WhatsApp, and the agent.
     pub whatsapp: whatsapp::Settings,
+    /// The supplier of data bundles.
+    pub supplier: supplier::Settings,
 }
 
 /// Where variables come from; the tests bring their own.
@@ -179,6 +191,7 @@ impl Config {
             http: http::settings(environment, &whatsapp.meta)?,
             fienta: fienta_settings(environment)?,
             whatsapp,
+            supplier: providers::supplier(environment)?,
         })
     }
 }
@@ -261,6 +274,13 @@ mod tests {
             ("WHATSAPP_ACCESS_TOKEN", "two words", "white space"),
             ("INFOBIP_SENDER", "0241234567", "with its country code"),
             ("AGENT_API_URL", "https://example.com/v1", "AGENT_MODEL"),
+            ("AT_ISHARE_PROFILE", "nobody", "at-ishare, codecraft, spfastit, hubnet, xpress"),
+            ("AT_ISHARE_PROFILE", "/does/not/exist.toml", "read /does/not/exist.toml"),
+            ("AT_ISHARE_API_URL", "example.com", "http or https"),
+            ("AT_ISHARE_API_URL", "https://u:p@example.com", "without a password"),
+            ("AT_ISHARE_CALLBACK_URL", "https://example.com/?x=1", "without ?"),
+            ("AT_ISHARE_API_KEY", "two words", "white space"),
+            ("AT_ISHARE_API_SECRET", "é", "no header can carry"),
         ] {
             let error = read(&[url, (variable, value)]).unwrap_err();
             let text = crate::store::chain(&error);
@@ -279,6 +299,7 @@ mod tests {
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
         assert_eq!(config.queues, ["codes", "actions", "fulfillment_logs"]);
+        assert_eq!(config.supplier.profile.name, "at-ishare");
     }
 
     #[test]
@@ -290,6 +311,8 @@ mod tests {
             "WHATSAPP_VERIFY_TOKEN",
             "INFOBIP_API_KEY",
             "AGENT_API_KEY",
+            "AT_ISHARE_API_KEY",
+            "AT_ISHARE_API_SECRET",
         ];
         let mut pairs = vec![
             ("DATABASE_URL", "postgres://u:hidden@localhost/app"),

@@ -91,7 +91,8 @@ from (
         l.requested_by,
         l.requested_at,
         l.claimed_by,
-        l.claimed_until
+        l.claimed_until,
+        l.updated_at
     from public.fulfillment_logs as l
     where l.status in ('pending', 'processing')
        or l.status in ('failed', 'unknown')

@@ -12,6 +12,7 @@ pub mod sandbox;
 pub mod bench;
 pub mod completions;
 mod services;
+mod callbacks;
 mod print;
 mod complain;
 
@@ -28,7 +29,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{self, LogFormat, ProcessEnvironment};
 use crate::integrations::guard::guard;
 use crate::sandbox::postgres::run_with_cluster;
-use crate::sandbox::{fienta, whatsapp};
+use crate::sandbox::{fienta, supplier, whatsapp};
 use crate::store::Store;
 use crate::store::connect::Session;
 
@@ -138,6 +139,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(command) => bench::run(command).await,
         Command::Sandbox(sandbox::SandboxCommand::Postgres(args)) => run_with_cluster(args).await,
         Command::Sandbox(sandbox::SandboxCommand::WhatsApp(args)) => whatsapp::run(args).await,
+        Command::Sandbox(sandbox::SandboxCommand::Supplier(args)) => supplier::run(args).await,
         Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {
             unreachable!("dispatched before the runtime started")
         }

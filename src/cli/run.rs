@@ -1,10 +1,12 @@
 //! `rowcall run`: the worker, and the HTTP server beside it.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 
+use super::callbacks::SupplierCalls;
 use super::services::services;
 use crate::config::{Config, ProcessEnvironment};
 use crate::http::server::Server;
@@ -32,7 +34,8 @@ pub(super) async fn work(config: Config, listener: Option<TcpListener>, shutdown
     let services = services(&config);
     let readiness = Readiness::default();
     let server = match config.http {
-        Some(settings) => {
+        Some(mut settings) => {
+            settings.webhooks.supplier = Some(Arc::new(SupplierCalls(config.supplier.callbacks())));
             let store = Store::new(config.database.pool(HTTP_CONNECTIONS_MAX, Session::Operator));
             let (readiness, closing) = (readiness.clone(), shutdown.closing.clone());
             Some(match listener {

@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use crate::sandbox::fienta::FientaArgs;
 use crate::sandbox::postgres::PostgresArgs;
+use crate::sandbox::supplier::SupplierArgs;
 use crate::sandbox::whatsapp::WhatsAppArgs;
 
 /// Which part of the world.
@@ -16,4 +17,6 @@ pub enum SandboxCommand {
     /// The servers of WhatsApp's two providers and of an agent, with faults on request
     #[command(name = "whatsapp")]
     WhatsApp(WhatsAppArgs),
+    /// The servers of suppliers of data bundles, with a wallet, a book and faults on request
+    Supplier(SupplierArgs),
 }

@@ -5,4 +5,6 @@
 
 pub mod fienta;
 pub mod whatsapp;
+pub mod supplier;
 pub mod postgres;
+mod server;

@@ -40,6 +40,7 @@ pub static FULFILLMENT_LOGS: Statements = Statements {
     queue: "fulfillment_logs",
     claim: include_str!("../../sql/queues/fulfillment_logs/claim.sql"),
     settle: include_str!("../../sql/queues/fulfillment_logs/settle.sql"),
+    stands: include_str!("../../sql/queues/fulfillment_logs/stands.sql"),
     next: Some(include_str!("../../sql/queues/fulfillment_logs/next.sql")),
 };
 

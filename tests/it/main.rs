@@ -39,6 +39,7 @@ mod demo;
 mod command;
 mod fienta;
 mod whatsapp;
+mod supplier;
 mod private_cluster;
 
 mod http_auth;

@@ -7,7 +7,7 @@
 -- lost a purchase, that attempt is counted and written to history; a look-up spends none. A claim whose answer was lost on the
 -- way is repeated under the same token, and returns the same rows, uncertain where they were: an uncertain row carries the
 -- token with a mark (its version digit, 4, is e), and `token` is what settles it.
--- A worker that counts as dead gets nothing until it has a new name. The time is that of the statement, not of the
+-- A worker that counts as dead gets nothing until it has a new name, and nobody gets anything of a paused queue. The time is that of the statement, not of the
 -- transaction, which may have waited for the lock on the policy before it came here.
 -- A row is taken together with its order, on which a trigger shows the step; where somebody holds either, both are passed
 -- over. Rows that refuse the claim's own write are passed over with $5; rows that a report waits for are left to the sweep.
@@ -25,7 +25,8 @@ asked (rows) as materialized (
             from rowcall.workers as w
             where w.id = $2::uuid
               and w.heartbeat_at > statement_timestamp() - interval '15 seconds'
-        ) then $1::bigint
+        )
+        and not exists (select from rowcall.queues as q where q.queue = 'fulfillment_logs' and q.paused) then $1::bigint
         else 0
     end
 ),

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::bucket::Limit;
 use self::state::State;
+use super::server;
 
 pub use self::fault::{Fault, Kind};
 pub use self::report::Report;
@@ -102,7 +103,7 @@ impl Fake {
         let address = listener.local_addr().context("listen")?;
         let end = CancellationToken::new();
         let state = Arc::new(State::open(args)?);
-        tokio::spawn(serve::serve(listener, Arc::clone(&state), end.clone()));
+        tokio::spawn(server::serve(listener, serve::router(Arc::clone(&state)), end.clone()));
         Ok(Self { state, address, end })
     }
 
