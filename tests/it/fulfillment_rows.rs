@@ -88,6 +88,8 @@ pub(crate) fn accepted(provider: Option<&str>) -> Outcome {
         result: Some(result("accepted", provider)),
         error: Some("The supplier took the order.".to_owned()),
         fault: None,
+        rest: None,
+        unasked: false,
     }
 }
 
