@@ -291,10 +291,12 @@ mod tests {
             "INFOBIP_API_KEY",
             "AGENT_API_KEY",
         ];
+        let token = "hidden-hidden-hidden";
         let mut pairs = vec![
             ("DATABASE_URL", "postgres://u:hidden@localhost/app"),
             ("AGENT_API_URL", "https://agent.example.com/v1"),
             ("AGENT_MODEL", "small"),
+            ("ROWCALL_API_TOKEN", token),
         ];
         pairs.extend(secrets.map(|variable| (variable, "hidden")));
         let config = read(&pairs).unwrap();

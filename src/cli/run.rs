@@ -6,15 +6,12 @@ use anyhow::Context;
 
 use super::services::services;
 use crate::config::{Config, ProcessEnvironment};
+use crate::http;
 use crate::http::server::Server;
 use crate::readiness::Readiness;
-use crate::store::connect::Session;
-use crate::store::{Store, migrate};
+use crate::store::migrate;
 use crate::worker::shutdown::Shutdown;
 use crate::worker::{self, Settings};
-
-/// Connections of the HTTP server's own, so that no flood of requests keeps the worker from its rows.
-const HTTP_CONNECTIONS_MAX: usize = 5;
 
 pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let config = Config::read(&ProcessEnvironment)?;
@@ -25,7 +22,7 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let readiness = Readiness::default();
     let server = match config.http {
         Some(settings) => {
-            let store = Store::new(config.database.pool(HTTP_CONNECTIONS_MAX, Session::Operator));
+            let store = http::store(&config.database);
             Some(Server::bind(settings, store, readiness.clone(), shutdown.closing.clone()).await?)
         }
         None => None,

@@ -31,6 +31,13 @@ pub struct Secrets {
     pub infobip: Option<Token>,
 }
 
+impl Secrets {
+    /// Whether any webhook is to be called.
+    pub(crate) fn is_any(&self) -> bool {
+        self.app_secret.is_some() || self.verify_token.is_some() || self.infobip.is_some()
+    }
+}
+
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/webhooks/whatsapp", get(meta::verify).post(meta::receive))
