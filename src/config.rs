@@ -314,10 +314,12 @@ mod tests {
             "AT_ISHARE_API_KEY",
             "AT_ISHARE_API_SECRET",
         ];
+        let token = "hidden-hidden-hidden";
         let mut pairs = vec![
             ("DATABASE_URL", "postgres://u:hidden@localhost/app"),
             ("AGENT_API_URL", "https://agent.example.com/v1"),
             ("AGENT_MODEL", "small"),
+            ("ROWCALL_API_TOKEN", token),
         ];
         pairs.extend(secrets.map(|variable| (variable, "hidden")));
         let config = read(&pairs).unwrap();

@@ -44,7 +44,7 @@ impl fmt::Display for Verdict {
 }
 
 /// What one attempt came to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Outcome {
     /// What becomes of the request.
     pub verdict: Verdict,
@@ -64,6 +64,21 @@ pub struct Outcome {
     pub unasked: bool,
 }
 
+impl fmt::Debug for Outcome {
+    /// What the provider answered and what is told of it can quote a person, and are left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verdict, delay, uncertain, result: _, error: _, fault, rest, unasked } = self;
+        f.debug_struct("Outcome")
+            .field("verdict", verdict)
+            .field("delay", delay)
+            .field("uncertain", uncertain)
+            .field("fault", fault)
+            .field("rest", rest)
+            .field("unasked", unasked)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Outcome {
     /// It took effect; `result` is what `settle.sql` applies to the row.
     pub fn done(result: Option<Value>) -> Self {
@@ -77,5 +92,20 @@ impl Outcome {
             rest: None,
             unasked: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_provider_answered_is_not_in_debug_output() {
+        let mut outcome = Outcome::done(Some(json!({ "text": "hidden" })));
+        outcome.error = Some("hidden".to_owned());
+        let shown = format!("{outcome:?}");
+        assert!(shown.contains("Done") && !shown.contains("hidden"), "{shown}");
     }
 }

@@ -9,15 +9,12 @@ use tokio::net::TcpListener;
 use super::callbacks::SupplierCalls;
 use super::services::services;
 use crate::config::{Config, ProcessEnvironment};
+use crate::http;
 use crate::http::server::Server;
 use crate::readiness::Readiness;
-use crate::store::connect::Session;
-use crate::store::{Store, migrate};
+use crate::store::migrate;
 use crate::worker::shutdown::Shutdown;
 use crate::worker::{self, Settings};
-
-/// Connections of the HTTP server's own, so that no flood of requests keeps the worker from its rows.
-const HTTP_CONNECTIONS_MAX: usize = 5;
 
 pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let config = Config::read(&ProcessEnvironment)?;
@@ -36,7 +33,7 @@ pub(super) async fn work(config: Config, listener: Option<TcpListener>, shutdown
     let server = match config.http {
         Some(mut settings) => {
             settings.webhooks.supplier = Some(Arc::new(SupplierCalls(config.supplier.callbacks())));
-            let store = Store::new(config.database.pool(HTTP_CONNECTIONS_MAX, Session::Operator));
+            let store = http::store(&config.database);
             let (readiness, closing) = (readiness.clone(), shutdown.closing.clone());
             Some(match listener {
                 Some(listener) => Server::on(listener, settings, store, readiness, closing)?,

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tracing::{error, warn};
 
-use crate::store::{Cause, StoreError};
+use crate::store::{Cause, StoreError, is_raised};
 
 /// Why a request is not done.
 #[derive(Debug)]
@@ -62,6 +62,11 @@ impl Refusal {
     /// There is no such thing.
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// There are too many others just now; the same request may do later.
+    pub(super) fn busy() -> Self {
+        Self::unavailable("busy", "too many others ask for the same just now", 5)
     }
 
     /// The path is right, the method is not; `Allow` says which are.
@@ -142,7 +147,7 @@ fn read(error: &StoreError) -> Refusal {
     }
     let Some(answer) = error.answer() else { return unavailable() };
     // What a function said by `raise exception` is meant for the caller; what Postgres says may quote a row.
-    let said = (answer.routine() == Some("exec_stmt_raise")).then(|| answer.message().to_owned());
+    let said = is_raised(answer).then(|| answer.message().to_owned());
     let said_or = |otherwise: &str| said.clone().unwrap_or_else(|| otherwise.to_owned());
     let mut refusal = match answer.code().code() {
         "P0002" => Refusal::not_found(said_or("there is no such row")),

@@ -131,6 +131,21 @@ fn address() -> String {
 }
 
 #[tokio::test]
+async fn what_only_postgres_can_hold_keeps_no_reply_from_its_customer() {
+    let flow = Flow::new().await;
+    let id = flow.action().await;
+    flow.sql("update contacts set last_inbound_at = '-infinity'").await;
+    flow.sql(&format!(
+        "update actions set status = 'approved',
+             details = jsonb_build_object('amount', '1e400'::jsonb, 'deep', (repeat('[', 200) || repeat(']', 200))::jsonb)
+         where id = {id}"
+    ))
+    .await;
+    flow.replied(id, "sent", "Sent").await;
+    assert_eq!(flow.fake.log().len(), 1);
+}
+
+#[tokio::test]
 async fn an_approval_reaches_the_customer_once_and_is_followed_to_the_end() {
     let flow = Flow::new().await;
     let id = flow.action().await;

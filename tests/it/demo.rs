@@ -149,10 +149,10 @@ async fn an_approval_that_is_typed_reaches_its_customer_once_and_a_lost_answer_i
     let messages: Vec<Value> = messages.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let phones: Vec<_> = messages.iter().map(|message| message["phone"].as_str().unwrap()).collect();
     assert_eq!(phones, ["12025550101", "12025550102", "12025550103"], "each has one message");
-    let http = demo.line(|line| line.starts_with("curl http://")).await;
-    for address in http.split_whitespace().skip(1) {
-        assert_eq!(web::told(web::client().get(address)).await.0, 200, "{address}");
-    }
+    let http = demo.line(|line| line.starts_with("curl -H 'Authorization: Bearer ")).await;
+    let (token, address) = http.split_once("Bearer ").and_then(|(_, rest)| rest.split_once("' ")).unwrap();
+    assert_eq!(web::told(web::client().get(address).bearer_auth(token)).await.0, 200, "{address}");
+    assert_eq!(web::told(web::client().get(address)).await.0, 401, "{address}");
     let log = fs::read_to_string(folder.path().join("log")).unwrap();
     for private in ["12025550101", "Great news", "half of it", "Ada"] {
         assert!(!log.contains(private), "{private}");

@@ -71,7 +71,10 @@ async fn welcome(world: &World, client: &Client, place: &Place) -> anyhow::Resul
     }
     heading("Everything")?;
     ask("Look over all queues:", "table rowcall.work;   table rowcall.history;")?;
-    ask("The same over HTTP:", &format!("curl http://{0}/api/status http://{0}/readyz", world.http))?;
+    ask(
+        "The same over HTTP:",
+        &format!("curl -H 'Authorization: Bearer {}' http://{}/api/status", world.token, world.http),
+    )?;
     say(dim(&format!(
         "For the demo, retries of codes come after 1, 2 and 4 s instead of 30 s and more, and one may take 3 s instead\n\
          of 180 s; that is set in rowcall.queues. The worker's log is {}\n\

@@ -11,6 +11,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use super::fake::Fake;
 use super::place::Place;
@@ -41,6 +42,8 @@ pub(super) struct World {
     pub(super) systems: Vec<Box<dyn System>>,
     /// Where the worker serves HTTP.
     pub(super) http: SocketAddr,
+    /// Whose bearer may do everything there; another one at every start.
+    pub(super) token: String,
     /// The connection string, password included.
     pub(super) url: String,
     /// Whether there were no codes yet.
@@ -58,6 +61,7 @@ struct Prepared {
     systems: Vec<Box<dyn System>>,
     listener: TcpListener,
     http: SocketAddr,
+    token: String,
     config: Config,
 }
 
@@ -80,7 +84,7 @@ impl World {
     }
 
     fn run(cluster: Cluster, prepared: Prepared, shutdown: &Shutdown) -> Self {
-        let Prepared { database, is_new, fienta, systems, listener, http, config } = prepared;
+        let Prepared { database, is_new, fienta, systems, listener, http, token, config } = prepared;
         let closing = shutdown.closing.clone();
         let running = work(config, Some(listener), shutdown.clone());
         let worker = tokio::spawn(async move {
@@ -90,7 +94,7 @@ impl World {
             ended
         });
         let url = cluster.url(database.name());
-        Self { database, fienta, systems, http, url, is_new, cluster, shutdown: shutdown.clone(), worker }
+        Self { database, fienta, systems, http, token, url, is_new, cluster, shutdown: shutdown.clone(), worker }
     }
 
     /// A connection for what a person would type.
@@ -123,10 +127,12 @@ async fn prepare(place: &Place, cluster: &Cluster) -> anyhow::Result<Prepared> {
     let mut variables: HashMap<&str, String> = fienta.variables()?.into_iter().collect();
     variables.extend(systems.iter().flat_map(|system| system.variables()));
     variables.insert("DATABASE_URL", cluster.url(database.name()));
+    let token = Uuid::new_v4().simple().to_string();
+    variables.insert("ROWCALL_API_TOKEN", token.clone());
     // A person who ends the demo does not wait long.
     variables.insert("ROWCALL_SHUTDOWN_GRACE", "15".to_owned());
     let config = Config::read(&|variable: &str| variables.get(variable).cloned())?;
-    Ok(Prepared { database, is_new, fienta, systems, listener, http, config })
+    Ok(Prepared { database, is_new, fienta, systems, listener, http, token, config })
 }
 
 /// Makes the database, brings it to this version, and gives a new one the demo's policy.

@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::not_configured;
 use crate::http::App;
-use crate::http::body::{Asked, Part, Raw};
+use crate::http::body::{Asked, Part, Told};
 use crate::http::errors::Refusal;
 use crate::store::fulfillment::Report;
 
@@ -72,7 +72,7 @@ pub(super) async fn receive(
     Part(profile): Part<String>,
     Asked(Query { token }): Asked<Query>,
     headers: HeaderMap,
-    Raw(bytes): Raw,
+    told: Told,
 ) -> Result<StatusCode, Refusal> {
     let supplier = app.webhooks.supplier.as_ref().ok_or_else(|| not_configured("AT_ISHARE_PROFILE"))?;
     let unknown =
@@ -80,7 +80,7 @@ pub(super) async fn receive(
     if supplier.profile() != profile {
         return Err(unknown());
     }
-    let call = Call { headers: &headers, token: token.as_deref(), body: &bytes, now: Timestamp::now() };
+    let call = Call { headers: &headers, token: token.as_deref(), body: &told.bytes, now: Timestamp::now() };
     let reports = supplier.read(&call).map_err(|unread| match unread {
         Unread::NoCallback => unknown(),
         Unread::NotConfigured(variable) => not_configured(variable),
