@@ -42,6 +42,9 @@ begin
     elsif status is null and not rowcall.is_paid(wanted.status) then
         raise exception 'order % is %, which does not count as paid', wanted.id, coalesce(wanted.status, 'without status')
             using errcode = 'RC409', hint = 'which statuses count stands in rowcall.fulfillment_settings';
+    elsif status is null and coalesce(wanted.fulfillment_status, 'pending') not in ('pending', 'failed') then
+        raise exception 'order % shows the fulfillment_status % of another system', wanted.id, wanted.fulfillment_status
+            using errcode = 'RC409', hint = 'where that is wrong, set it to null';
     end if;
     answer := format(
         'order %s is %s', wanted.id, case when rowcall.put_fulfillment(wanted) then 'asked for' else 'asked for already' end

@@ -1,7 +1,8 @@
 -- What suppliers tell: how an order stands. It may come twice, late, in any order, and before the purchase has its answer.
 
 -- Takes a report that has proven itself, once; what it did, in words. One that proves nothing (`unproven`) brings the next look-up
--- forward and settles nothing. `reference` is the order's, or what the supplier was told; one of the two must be there.
+-- forward and settles nothing. `reference` is the order's, or what the supplier was told; one of the two must be there. `at` is when
+-- it happened, by the supplier's word, and not when it was told: a repetition must be known as one.
 create or replace function rowcall.supplier_report(
     profile text, reference text, provider_reference text, state text, code text, text text, at timestamptz
 ) returns text
@@ -29,7 +30,13 @@ begin
         end if;
         return 'known already';
     end if;
-    return rowcall.apply_report(news_id);
+    begin
+        return rowcall.apply_report(news_id);
+    exception when others then
+        -- What the users' own triggers refuse is kept too, and tried again with every sweep.
+        raise warning 'a report of the supplier % could not be applied: %', profile, sqlerrm;
+        return 'kept: it could not be applied';
+    end;
 end
 $$;
 
@@ -106,7 +113,11 @@ begin
         order by r.id desc
         limit 500
     loop
-        applied := applied + (rowcall.apply_report(news.id) not like 'kept%')::integer;
+        begin
+            applied := applied + (rowcall.apply_report(news.id) not like 'kept%')::integer;
+        exception when others then
+            raise warning 'report % of a supplier could not be applied: %', news.id, sqlerrm;
+        end;
     end loop;
     -- The index on told_at finds them.
     delete from rowcall.supplier_reports as r
@@ -190,6 +201,7 @@ begin
         where r.log_id = log.id
           and r.applied_as is not null
           and r.state <> 'pending'
+          and coalesce(r.provider_reference = news.provider_reference, true)
           and r.at > news.at
     ) then
         return 'older than what is known';

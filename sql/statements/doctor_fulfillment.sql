@@ -1,5 +1,5 @@
--- Doctor: orders that ask for fulfilment and have no row for it, orders that show another step than their row, and what suppliers
--- told of orders that nobody knows. Nothing unless $1, the queues, has fulfillment_logs.
+-- Doctor: orders that ask for fulfilment and have no row for it, orders that show another step than their row, settings that are
+-- gone, and what suppliers told of orders that nobody knows. Nothing unless $1, the queues, has fulfillment_logs.
 (
     select
         'queue fulfillment_logs' as subject,
@@ -29,6 +29,14 @@ union all
     order by l.id
     limit 5
 )
+union all
+select
+    'queue fulfillment_logs',
+    'problem',
+    'rowcall.fulfillment_settings has no row, so no order counts as paid',
+    'rowcall migrate'
+where not exists (select from rowcall.fulfillment_settings)
+  and 'fulfillment_logs' = any ($1::text[])
 union all
 select
     'queue fulfillment_logs',

@@ -49,7 +49,7 @@ pub struct Report {
     pub code: Option<String>,
     /// The supplier's words, without secrets and phone numbers.
     pub text: Option<String>,
-    /// When, by the supplier's clock, where it says so.
+    /// When it happened, where the supplier says so. Never when it was told: a repetition must be known as one.
     pub at: Option<Timestamp>,
 }
 

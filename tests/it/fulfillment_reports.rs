@@ -303,3 +303,39 @@ async fn what_proves_nothing_brings_a_look_up_forward_and_settles_nothing() {
     assert_eq!(rows.claim_one().await.operation, "look_up");
     assert_eq!(rows.text("select count(*) from rowcall.supplier_reports").await, "0");
 }
+
+#[tokio::test]
+async fn a_report_that_the_users_own_trigger_refuses_is_kept_and_holds_up_no_other() {
+    let rows = Rows::fulfillment().await;
+    let refusing = accepted_order(&rows, "0261234567", "P1").await;
+    let other = accepted_order(&rows, "0261234568", "P2").await;
+    rows.run(&format!(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+         create trigger refuse before update of fulfillment_status on orders for each row when (new.id = '{refusing}')
+         execute function refuse()"
+    ))
+    .await;
+    assert_eq!(rows.report(&refusing, None, "delivered", None).await, "kept: it could not be applied");
+    let holder = rows.scratch.client().await;
+    holder.batch_execute(&format!("begin; select * from orders where id = '{other}' for update")).await.unwrap();
+    assert!(rows.report(&other, None, "delivered", None).await.starts_with("kept"));
+    holder.batch_execute("commit").await.unwrap();
+    assert_eq!(rows.text("select rowcall.apply_reports()").await, "1");
+    assert!(rows.standing(&other).await.starts_with("success"));
+    rows.run("drop trigger refuse on orders").await;
+    assert_eq!(rows.text("select rowcall.apply_reports()").await, "1");
+    assert!(rows.standing(&refusing).await.starts_with("success"));
+}
+
+#[tokio::test]
+async fn what_is_told_of_a_request_that_was_changed_meanwhile_is_not_lost() {
+    let rows = Rows::fulfillment().await;
+    let order = rows.order("0261234567").await;
+    let job = rows.claim_one().await;
+    assert_eq!(rows.report(&order, Some("P1"), "delivered", None).await, "kept: a worker is at it");
+    rows.run("update fulfillment_logs set status = 'failed'").await;
+    assert_eq!(rows.settle(job, accepted(Some("P1"))).await, "superseded");
+    assert_eq!(rows.standing(&order).await, "failed 1/3 failed");
+    assert_eq!(rows.text("select rowcall.apply_reports()").await, "1");
+    assert_eq!(rows.standing(&order).await, "success 1/3 success");
+}

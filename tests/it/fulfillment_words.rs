@@ -237,6 +237,10 @@ async fn a_trigger_starts_what_has_no_row_and_nothing_twice() {
     rows.settle(job, delivered("P")).await;
     assert_eq!(rows.refusal(&trigger(&order)).await.0, "RC409");
     assert_eq!(rows.refusal(&format!("select rowcall.retry_fulfillment('{other}')")).await.0, "P0002");
+    rows.run(&format!("update orders set network = 'AT-iShare', fulfillment_status = 'success' where id = '{other}'"))
+        .await;
+    let (code, message, _) = rows.refusal(&trigger(&other)).await;
+    assert!(code == "RC409" && message.contains("shows the fulfillment_status success of another system"), "{message}");
     assert_eq!(rows.text(&format!("select rowcall.fulfillment_status('{other}') -> 'fulfillment'")).await, "null");
     assert_eq!(rows.text("select rowcall.fulfillment_status('nothing')").await, "");
 }
@@ -470,6 +474,7 @@ async fn the_doctor_finds_an_order_without_its_row_and_one_that_shows_another_st
     for (damage, words) in [
         ("delete from fulfillment_logs", "has no row in public.fulfillment_logs"),
         ("update orders set fulfillment_status = 'success'", "shows success, and its fulfilment is pending"),
+        ("delete from rowcall.fulfillment_settings", "has no row, so no order counts as paid"),
         ("alter table orders disable row level security", ""),
     ] {
         rows.run(damage).await;
@@ -480,7 +485,10 @@ async fn the_doctor_finds_an_order_without_its_row_and_one_that_shows_another_st
         }
         let found = problems();
         assert!(found.len() == 1 && found[0]["found"].as_str().unwrap().contains(words), "{found:?}");
-        rows.run(found[0]["mend"].as_str().unwrap()).await;
+        match found[0]["mend"].as_str().unwrap() {
+            "rowcall migrate" => drop(rows.scratch.rowcall(&["migrate"]).well()),
+            sql => rows.run(sql).await,
+        }
         assert!(problems().is_empty());
     }
     assert_eq!(rows.standing(&order).await, "pending 1/3 pending");

@@ -37,6 +37,11 @@ policy as materialized (
     where q.queue = 'fulfillment_logs'
 ),
 
+settings as materialized (
+    select f.duplicate_window as apart
+    from rowcall.fulfillment_settings as f
+),
+
 dead as materialized (
     select w.id
     from rowcall.workers as w
@@ -180,18 +185,17 @@ claimed as (
         phone_number = t.phone_number,
         package = t.package,
         duplicate_of = coalesce(l.duplicate_of, (
-            select x.order_id::text
-            from rowcall.fulfillment_settings as s
-            join public.fulfillment_logs as x
-                on right(regexp_replace(x.phone_number, '[^0-9]', '', 'g'), 9) = t.number
-                and x.created_at between t.created_at - s.duplicate_window and t.created_at + s.duplicate_window
-            where t.is_fresh
+            -- An aggregate, so that no index is read in order until one fits.
+            select (array_agg(x.order_id::text order by x.created_at, x.id))[1]
+            from public.fulfillment_logs as x
+            where right(regexp_replace(x.phone_number, '[^0-9]', '', 'g'), 9) = t.number
+              and x.created_at between t.created_at - (select s.apart from settings as s)
+                  and t.created_at + (select s.apart from settings as s)
+              and t.is_fresh
               and t.number <> ''
               and x.id <> t.id
               and (x.status in ('processing', 'success', 'unknown') or (x.status = 'failed' and x.retry_after is not null))
               and coalesce(rowcall.bundle_mb(x.package)::text, x.package) = coalesce(rowcall.bundle_mb(t.package)::text, t.package)
-            order by x.created_at, x.id
-            limit 1
         )),
         held_back = false,
         claim_token = case when t.uncertain then (select f.own from fence as f where f.own <> $3::uuid) else $3::uuid end,

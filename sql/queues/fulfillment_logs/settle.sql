@@ -175,7 +175,7 @@ heard as (
     update rowcall.supplier_reports as r
     set applied_as = 'settled with the outcome'
     where r.applied_as is null
-      and r.log_id = any (array(select h.id from held as h where h.reported is not null))
+      and r.log_id = any (array(select h.id from held as h where h.reported is not null and h.settled_as <> 'superseded'))
 ),
 
 -- Who is next of each number that is free again.
