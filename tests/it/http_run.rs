@@ -100,12 +100,9 @@ async fn another_address_is_refused_without_a_token() {
 #[tokio::test]
 async fn a_webhooks_secret_without_a_token_is_refused() {
     let scratch = Scratch::migrated().await;
-    let mut command = scratch.command(&["run"]);
-    command
-        .env("ENABLE_MONITORING", "true")
-        .env("ROWCALL_HTTP_ADDR", "127.0.0.1:0")
-        .env("WHATSAPP_APP_SECRET", APP_SECRET);
-    let text = Said::from(command.output().unwrap()).refusal();
+    let mut run = Run::start(&scratch, &[("WHATSAPP_APP_SECRET", APP_SECRET)]);
+    assert!(!run.ended().await.success());
+    let text = run.logged("rowcall: ").await;
     assert!(text.contains("ROWCALL_API_TOKEN: it must be set") && !text.contains(APP_SECRET), "{text}");
 }
 

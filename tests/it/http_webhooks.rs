@@ -217,7 +217,7 @@ async fn few_bodies_that_are_not_small_are_read_at_a_time() {
     let scratch = Scratch::migrated().await;
     scratch.sql(STAND_INS).await;
     let with = async |large_webhooks_max: usize| {
-        let limits = Limits { large_webhooks_max, body: Duration::from_secs(1), ..Limits::default() };
+        let limits = Limits { large_webhooks_max, body: Duration::from_secs(3), ..Limits::default() };
         Web::start(&scratch, Settings { limits, ..locked() }).await
     };
     let web = with(1).await;
