@@ -21,7 +21,7 @@ const SHEET: &str = "/api/orders/fulfillment/export.csv";
 struct Told;
 
 impl ReadCalls for Told {
-    fn profile(&self) -> &str {
+    fn profile(&self) -> &'static str {
         "default"
     }
 
@@ -282,7 +282,7 @@ async fn a_sheet_that_cannot_be_ended_is_broken_off_and_not_taken_for_a_whole_on
     assert!(answer.chunk().await.unwrap().is_some());
     rows.scratch.server_sql(&format!("alter database {} allow_connections false", rows.scratch.name())).await;
     rows.run("alter table fulfillment_logs rename to elsewhere").await;
-    let mut ended = Ok(Some(Default::default()));
+    let mut ended = Ok(Some(bytes::Bytes::default()));
     while let Ok(Some(_)) = ended {
         ended = answer.chunk().await;
     }

@@ -56,8 +56,8 @@ async fn an_order_is_known_by_its_key_by_what_was_told_and_by_the_suppliers_numb
         rows.refusal("select rowcall.supplier_report('default', null, '', 'delivered', null, null, null)").await;
     assert_eq!(refused.0, "23514");
     let order = accepted_order(&rows, "0261234569", "P9").await;
-    let another = format!("select rowcall.supplier_report('another', 'told', 'P9', 'delivered', null, null, null)");
-    assert!(rows.text(&another).await.starts_with("kept"), "the same numbers of another supplier");
+    let another = "select rowcall.supplier_report('another', 'told', 'P9', 'delivered', null, null, null)";
+    assert!(rows.text(another).await.starts_with("kept"), "the same numbers of another supplier");
     assert!(rows.standing(&order).await.starts_with("processing"));
 }
 
@@ -162,7 +162,7 @@ async fn what_is_told_while_a_worker_is_at_it_counts_in_its_settle_and_is_not_un
         (&["pending"], refused(), "retry", "failed 1/3 failed"),
     ];
     for (nth, (states, outcome, settled_as, standing)) in cases.into_iter().enumerate() {
-        let order = rows.order(&format!("02612345{:02}", nth)).await;
+        let order = rows.order(&format!("02612345{nth:02}")).await;
         let job = rows.claim_one().await;
         for state in states {
             assert_eq!(rows.report(&order, Some("P1"), state, None).await, "kept: a worker is at it");

@@ -96,7 +96,7 @@ async fn work_and_health_know_every_row_and_no_number() {
                from rowcall.work as w join fulfillment_logs as l on l.id::text = w.key")
         .await;
     let expected = [
-        (0, "waiting 0/3"),
+        (0_usize, "waiting 0/3"),
         (1, "running 0/3"),
         (2, "waiting 0/3"),
         (4, "waiting 1/3"),
@@ -104,7 +104,7 @@ async fn work_and_health_know_every_row_and_no_number() {
         (6, "failed 3/3"),
         (7, "unknown 1/3"),
     ];
-    let expected = expected.map(|(nth, state)| format!("1GB of order {} {state}", orders[nth as usize]));
+    let expected = expected.map(|(nth, state)| format!("1GB of order {} {state}", orders[nth]));
     assert_eq!(work, expected.join(", "));
     assert_eq!(rows.text("select count(*) from rowcall.work as w where w::text like '%2612345%'").await, "0");
     let health = "select concat_ws(' ', asked, running, waiting, failed, unknown, success_percent_24h)

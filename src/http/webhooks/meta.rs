@@ -174,7 +174,7 @@ mod tests {
         let value = json!({ "statuses": [{ "id": "wamid.A", "status": "failed", "timestamp": "1750263773",
             "recipient_id": "16505551234", "biz_opaque_callback_data": "actions:7:1",
             "errors": [{ "code": 131_047, "title": "Re-engagement message" }] }] });
-        let [Event::Status(status)] = &events(&envelope(&value))[..] else { panic!() };
+        let [Event::Status(status)] = &events(&envelope(&value), None)[..] else { panic!() };
         assert_eq!((status.reference.as_deref(), status.error_code.as_deref()), (Some("actions:7:1"), Some("131047")));
         assert_eq!((status.message_id.as_str(), status.at.unwrap().as_second()), ("wamid.A", 1_750_263_773));
     }
@@ -194,7 +194,7 @@ mod tests {
             message["id"] = json!("wamid.B");
             message["timestamp"] = json!("soon");
             let value = json!({ "contacts": contacts, "messages": [message] });
-            let [Event::Inbound(inbound)] = &events(&envelope(&value))[..] else { panic!() };
+            let [Event::Inbound(inbound)] = &events(&envelope(&value), None)[..] else { panic!() };
             assert_eq!((inbound.body.as_deref(), inbound.phone.as_str()), (body, "16505551234"));
             assert_eq!((inbound.at, inbound.profile_name.as_deref()), (None, Some("Dana\u{fffd}")));
         }
@@ -208,9 +208,9 @@ mod tests {
             "messages": [null, { "type": "system", "from": "1", "id": "x" }, { "type": "text", "id": "x" }] }));
         let entries = all["entry"].as_array_mut().unwrap();
         entries.push(json!({ "changes": [{ "field": "account_update", "value": { "statuses": [known] } }, 3] }));
-        assert_eq!(events(&all).len(), 1);
+        assert_eq!(events(&all, None).len(), 1);
         for odd in [json!(null), json!([]), json!({ "entry": 7 }), json!("entry")] {
-            assert!(events(&odd).is_empty());
+            assert!(events(&odd, None).is_empty());
         }
     }
 
