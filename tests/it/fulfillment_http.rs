@@ -314,7 +314,7 @@ async fn nothing_personal_of_an_order_is_logged_and_the_prefix_is() {
         (client().get(at(&format!("{PATH}?orderId={order}"))).bearer_auth(ADMIN), 200),
         (client().get(at(&format!("{PATH}?orderId=0261234567"))).bearer_auth(ADMIN), 404),
         (client().get(at(&format!("{SHEET}?phone=0261234567"))).bearer_auth(ADMIN), 200),
-        (client().post(at(&format!("/webhooks/supplier/x?token={secret}"))).body("0261234567"), 503),
+        (client().post(at(&format!("/webhooks/supplier/at-ishare?token={secret}"))).body("0261234567"), 401),
     ] {
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status().as_u16(), status);
