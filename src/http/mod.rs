@@ -61,8 +61,10 @@ pub struct Limits {
     pub answer: Duration,
     /// For the caller to take the next part of the answer.
     pub write: Duration,
-    /// For a connection: an answer after this is its last, and after twice this it is cut off.
+    /// For a connection: an answer after this is its last.
     pub connection: Duration,
+    /// For a connection's last answer too, however long it is and however slowly it is taken.
+    pub connection_max: Duration,
     /// The largest body of a caller.
     pub body_bytes_max: usize,
     /// The largest body of a provider: Meta tells at most 3 MB at a time.
@@ -81,6 +83,7 @@ impl Default for Limits {
             answer: Duration::from_secs(30),
             write: Duration::from_secs(10),
             connection: Duration::from_mins(1),
+            connection_max: Duration::from_hours(1),
             body_bytes_max: 1 << 20,
             webhook_bytes_max: 4 << 20,
             large_webhooks_max: 8,
@@ -210,8 +213,8 @@ mod tests {
 
     #[test]
     fn no_request_that_keeps_its_own_bounds_is_cut_off_with_its_connection() {
-        let Limits { head, answer, write, connection, .. } = Limits::default();
-        assert!(head + answer + write < connection);
+        let Limits { head, answer, write, connection, connection_max, .. } = Limits::default();
+        assert!(connection + head + answer + write < connection_max);
     }
 
     #[tokio::test]

@@ -129,7 +129,7 @@ impl Server {
                 .header_read_timeout(self.limits.head)
                 .max_buf_size(HEAD_BYTES_MAX)
                 .serve_connection(TokioIo::new(Box::pin(stream)), service(&self.router, self.limits.connection));
-            let connection = timeout(self.limits.connection * 2, graceful.watch(connection));
+            let connection = timeout(self.limits.connection_max, graceful.watch(connection));
             connections.spawn(async move {
                 match connection.await {
                     Ok(Ok(())) => {}

@@ -125,7 +125,8 @@ async fn whoever_takes_its_last_answer_slowly_is_cut_off_in_the_end() {
     let long = "insert into rowcall.attempts (queue, key, generation, attempt, settled_as, response)
                 select 'codes', '1', 1, 1, 'done', to_jsonb(repeat('x', 20000)) from generate_series(1, 1000)";
     scratch.sql(long).await;
-    let web = Web::start(&scratch, limited(Limits { connection: Duration::from_secs(1), ..Limits::default() })).await;
+    let web =
+        Web::start(&scratch, limited(Limits { connection_max: Duration::from_secs(2), ..Limits::default() })).await;
     ask_without_reading(&web, "/api/history?limit=1000").await;
 }
 
