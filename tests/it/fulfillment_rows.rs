@@ -230,7 +230,7 @@ async fn a_claim_hands_out_what_the_supplier_needs_and_shows_it_on_the_order() {
     assert_eq!(
         payload,
         json!({"order_id": order, "reference": order, "phone_number": "+233261234567", "package": "1GB", "amount": "4.50",
-            "network": "AT-iShare", "metadata": {"source": "web"}, "provider_reference": null, "accepted_at": null, "looks": 0,
+            "network": "AT-iShare", "metadata": {"source": "web"}, "supplier": null, "provider_reference": null, "accepted_at": null, "looks": 0,
             "created_at": null, "now": null})
     );
     assert_eq!(rows.standing(&order).await, "processing 1/3 processing");
@@ -312,6 +312,7 @@ async fn an_accepted_order_is_looked_up_and_spends_no_attempt_by_it() {
         let payload = payload(&job);
         assert_eq!((job.operation.as_str(), job.attempt), ("look_up", 1));
         assert_eq!((&payload["provider_reference"], &payload["looks"]), (&json!("P1"), &json!(looks)));
+        assert_eq!(payload["supplier"], "default");
         assert!(payload["accepted_at"].is_string());
         rows.settle(job, accepted(None)).await;
     }

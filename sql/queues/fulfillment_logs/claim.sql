@@ -207,7 +207,7 @@ claimed as (
       and l.id = any (array(select o.id from taken as o))
     returning
         l.id, l.order_id, l.generation, l.attempt_number, l.max_attempts, l.requested_by, l.network, l.phone_number, l.package,
-        l.provider_reference, l.accepted_at, l.looks, l.created_at, l.claim_token, t.nth, t.lost_by
+        l.supplier, l.provider_reference, l.accepted_at, l.looks, l.created_at, l.claim_token, t.nth, t.lost_by
 ),
 
 -- Not to be bought any more. What an attempt may have bought is for a person to find out.
@@ -310,6 +310,7 @@ select
         'amount', o.amount::text,
         'network', c.network,
         'metadata', o.metadata,
+        'supplier', c.supplier,
         'provider_reference', c.provider_reference,
         'accepted_at', c.accepted_at,
         'looks', c.looks,
