@@ -230,13 +230,15 @@ begin
         insert into public.messages (contact_id, direction, message_type, content, metadata)
         select
             shown.contact_id, 'internal', 'action_indicator', replace(shown.action_type, '_', ' '),
-            jsonb_build_object('action_type', shown.action_type) || bubble
+            jsonb_build_object('action_type', shown.action_type, 'made_by', 'rowcall') || bubble
         where not exists (
             select
             from public.messages as m
             where m.message_type = 'action_indicator'
               and m.metadata ->> 'action_id' = shown.id::text
-        );
+        )
+        -- A claim may make it at the same moment.
+        on conflict do nothing;
         get diagnostics more = row_count;
         changed := changed + more;
 

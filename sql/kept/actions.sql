@@ -20,9 +20,11 @@ create unique index if not exists action_responses_reference_key on public.actio
 create index if not exists messages_whatsapp_idx on public.messages (whatsapp_message_id)
 where whatsapp_message_id is not null;
 
--- The bubble of an action; what is told about it, once a step; and the one message that a request sends.
+-- The bubble of an action, of which rowcall makes one where there is none; what is told about it, once a step; and the one message that a request sends.
 create index if not exists messages_indicator_idx on public.messages ((metadata ->> 'action_id'))
 where message_type = 'action_indicator';
+create unique index if not exists messages_bubble_key on public.messages ((metadata ->> 'action_id'))
+where message_type = 'action_indicator' and metadata ->> 'made_by' = 'rowcall';
 create unique index if not exists messages_update_key on public.messages ((metadata ->> 'reference'), (metadata ->> 'state'))
 where message_type = 'action_status_update';
 create unique index if not exists messages_reply_key on public.messages ((metadata ->> 'reference'))

@@ -246,3 +246,22 @@ async fn what_waits_behind_a_waiting_reply_is_not_looked_at_again_and_again() {
         "select bool_and(next_retry_at < now() + interval '80 seconds') from actions where reply_status = 'pending'";
     assert_eq!(rows.text(soon).await, "true");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_and_a_claim_at_the_same_moment_make_one_bubble() {
+    let rows = Rows::new().await;
+    for _ in 0..20 {
+        let (_, keys) = rows.contact(1).await;
+        rows.answer(keys[0], "approved").await;
+        let sweeper = rows.scratch.client().await;
+        let sweep = sweeper.batch_execute("select rowcall.repair_actions()");
+        let (jobs, swept) = tokio::join!(rows.claim(10), sweep);
+        swept.unwrap();
+        for job in jobs {
+            rows.settle(job, sent("w")).await;
+        }
+        let bubbles = "select count(*) from messages where message_type = 'action_indicator'";
+        let one_each = format!("select ({bubbles}) = (select count(*) from actions)");
+        assert_eq!(rows.text(&one_each).await, "true");
+    }
+}

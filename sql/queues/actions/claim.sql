@@ -273,7 +273,7 @@ new_bubble as (
         'internal',
         'action_indicator',
         replace(a.action_type, '_', ' '),
-        jsonb_build_object('action_type', a.action_type)
+        jsonb_build_object('action_type', a.action_type, 'made_by', 'rowcall')
             || rowcall.bubble(a.id::text, a.status, a.reply_status, a.generation, true, null)
     from claimed as a
     where a.contact_id is not null
@@ -283,6 +283,8 @@ new_bubble as (
           where m.message_type = 'action_indicator'
             and m.metadata ->> 'action_id' = any (array(select o.id::text from claimed as o))
       ))
+    -- The sweep of another worker may make it at the same moment.
+    on conflict do nothing
 ),
 
 told as (
