@@ -216,7 +216,8 @@ async fn a_report_and_a_settle_at_the_same_moment_both_count() {
         let answer: String = teller.query_one(&sql, &[]).await.unwrap().get(0);
         settling.await.unwrap();
         if answer == "kept: its order is held by somebody" {
-            assert_eq!(rows.text("select rowcall.apply_reports()").await, "1");
+            // It may apply that of an order before, too, which changes nothing any more.
+            assert_ne!(rows.text("select rowcall.apply_reports()").await, "0");
         }
         assert_eq!(rows.standing(&order).await, "success 1/3 success", "{nth}: {answer}");
     }
