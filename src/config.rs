@@ -17,7 +17,8 @@ use crate::integrations::command::own_binary;
 use crate::integrations::crm as crms;
 use crate::integrations::fienta;
 use crate::integrations::monitor::{Monitor, MonitorError};
-use crate::integrations::whatsapp;
+use crate::integrations::supplier::profile::ProfileError;
+use crate::integrations::{supplier, whatsapp};
 use crate::store::connect::{AddressError, Database};
 use crate::store::queues;
 
@@ -73,6 +74,15 @@ pub enum ConfigError {
         #[source]
         source: KeySetError,
     },
+    /// A supplier's profile cannot be used.
+    #[error("{variable}")]
+    Profile {
+        /// The variable.
+        variable: &'static str,
+        /// Which key of it, and why not.
+        #[source]
+        source: ProfileError,
+    },
     /// Anything else.
     #[error("{variable}={value:?}: {expected}")]
     Value {
@@ -117,6 +127,8 @@ pub struct Config {
     pub whatsapp: whatsapp::Settings,
     /// The CRMs.
     pub crm: crms::Settings,
+    /// The supplier of data bundles.
+    pub supplier: supplier::Settings,
 }
 
 /// Where variables come from; the tests bring their own.
@@ -185,6 +197,7 @@ impl Config {
             fienta: fienta_settings(environment)?,
             crm,
             whatsapp,
+            supplier: providers::supplier(environment)?,
         })
     }
 }
@@ -278,6 +291,13 @@ mod tests {
             ("WHATSAPP_ACCESS_TOKEN", "two words", "white space"),
             ("INFOBIP_SENDER", "0241234567", "with its country code"),
             ("AGENT_API_URL", "https://example.com/v1", "AGENT_MODEL"),
+            ("AT_ISHARE_PROFILE", "nobody", "at-ishare, codecraft, spfastit, hubnet, xpress"),
+            ("AT_ISHARE_PROFILE", "/does/not/exist.toml", "read /does/not/exist.toml"),
+            ("AT_ISHARE_API_URL", "example.com", "http or https"),
+            ("AT_ISHARE_API_URL", "https://u:p@example.com", "without a password"),
+            ("AT_ISHARE_CALLBACK_URL", "https://example.com/?x=1", "without ?"),
+            ("AT_ISHARE_API_KEY", "two words", "white space"),
+            ("AT_ISHARE_API_SECRET", "é", "no header can carry"),
         ] {
             let error = read(&[url, (variable, value)]).unwrap_err();
             let text = crate::store::chain(&error);
@@ -295,7 +315,9 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
-        assert_eq!(config.queues, ["codes", "actions", "crm_sync_queue", "crm_orders"]);
+        let queues = ["codes", "actions", "fulfillment_logs", "crm_sync_queue", "crm_orders"];
+        assert_eq!(config.queues, queues);
+        assert_eq!(config.supplier.profile.name, "at-ishare");
     }
 
     #[test]
@@ -307,11 +329,15 @@ mod tests {
             "WHATSAPP_VERIFY_TOKEN",
             "INFOBIP_API_KEY",
             "AGENT_API_KEY",
+            "AT_ISHARE_API_KEY",
+            "AT_ISHARE_API_SECRET",
         ];
+        let token = "hidden-hidden-hidden";
         let mut pairs = vec![
             ("DATABASE_URL", "postgres://u:hidden@localhost/app"),
             ("AGENT_API_URL", "https://agent.example.com/v1"),
             ("AGENT_MODEL", "small"),
+            ("ROWCALL_API_TOKEN", token),
         ];
         pairs.extend(secrets.map(|variable| (variable, "hidden")));
         let config = read(&pairs).unwrap();

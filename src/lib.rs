@@ -14,6 +14,7 @@ pub mod rate;
 pub mod schedule;
 pub mod readiness;
 pub mod notice;
+pub mod sheet;
 
 pub mod config;
 

@@ -44,7 +44,7 @@ impl fmt::Display for Verdict {
 }
 
 /// What one attempt came to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Outcome {
     /// What becomes of the request.
     pub verdict: Verdict,
@@ -61,11 +61,56 @@ pub struct Outcome {
     /// Whose breaker that is, where the queue's provider is many for its purposes: one tenant's access, not everybody's.
     /// Nothing means the queue's target.
     pub target: Option<String>,
+    /// How long nothing at all should start on the target.
+    pub rest: Option<Duration>,
+    /// The provider was not asked, so that a probe proves nothing.
+    pub unasked: bool,
+}
+
+impl fmt::Debug for Outcome {
+    /// What the provider answered and what is told of it can quote a person, and are left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verdict, delay, uncertain, result: _, error: _, fault, target, rest, unasked } = self;
+        f.debug_struct("Outcome")
+            .field("verdict", verdict)
+            .field("delay", delay)
+            .field("uncertain", uncertain)
+            .field("fault", fault)
+            .field("target", target)
+            .field("rest", rest)
+            .field("unasked", unasked)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Outcome {
     /// It took effect; `result` is what `settle.sql` applies to the row.
     pub fn done(result: Option<Value>) -> Self {
-        Self { verdict: Verdict::Done, delay: None, uncertain: false, result, error: None, fault: None, target: None }
+        Self {
+            verdict: Verdict::Done,
+            delay: None,
+            uncertain: false,
+            result,
+            error: None,
+            fault: None,
+            target: None,
+            rest: None,
+            unasked: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_provider_answered_is_not_in_debug_output() {
+        let mut outcome = Outcome::done(Some(json!({ "text": "hidden" })));
+        outcome.error = Some("hidden".to_owned());
+        let shown = format!("{outcome:?}");
+        assert!(shown.contains("Done") && !shown.contains("hidden"), "{shown}");
     }
 }

@@ -161,3 +161,20 @@ begin
     end if;
 end
 $$;
+
+-- Whether a check of a table lets all of these rows in, as far as their columns tell; a column left out is null.
+create or replace function rowcall.takes(rule pg_catalog.pg_constraint, variadic candidates jsonb[]) returns boolean
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    is_refused boolean;
+begin
+    execute format(
+        'select exists (select from unnest($1) as c (given) cross join lateral jsonb_populate_record(null::%1$s, c.given) as %2$I where not (%3$s))',
+        rule.conrelid::regclass, (select t.relname from pg_class as t where t.oid = rule.conrelid),
+        pg_get_expr(rule.conbin, rule.conrelid)
+    ) into is_refused using candidates;
+    return not is_refused;
+end
+$$;

@@ -100,20 +100,38 @@ begin
         perform rowcall.require_column(needed.relation, needed.name, needed.types, needed.mend);
     end loop;
 
-    -- Rowcall writes rows of its own into these two: a column that it does not know and must fill would stop every reply.
+    -- Rowcall writes rows of its own into these three: a column that it does not know and must fill would stop every reply.
     select string_agg(format('%s.%s', a.attrelid::regclass, a.attname), ', ')
     into unknown
     from pg_attribute as a
-    where a.attrelid in ('public.messages'::regclass, 'public.action_responses'::regclass)
+    where a.attrelid in ('public.messages'::regclass, 'public.action_responses'::regclass, 'public.contacts'::regclass)
       and a.attnum > 0
       and not a.attisdropped
       and a.attnotnull
       and not a.atthasdef
       and a.attidentity = ''
-      and a.attname <> all ('{contact_id,direction,message_type,content,metadata,action_id,response_text}'::name[]);
+      and a.attname <> all ('{contact_id,direction,message_type,content,metadata,action_id,response_text,phone,last_inbound_at}'::name[]);
     if unknown is not null then
         raise exception 'rowcall cannot fill these columns, which must not be null: %', unknown
             using hint = 'give them a default, or drop their not null';
+    end if;
+
+    -- Nor may a check of theirs refuse those rows.
+    select string_agg(quote_ident(c.conname), ', ')
+    into unknown
+    from pg_constraint as c
+    where c.conrelid = 'public.messages'::regclass
+      and c.contype = 'c'
+      and not rowcall.takes(
+          c,
+          '{"direction": "internal", "message_type": "action_indicator", "content": "x", "metadata": {}}',
+          '{"direction": "internal", "message_type": "action_status_update", "content": "x", "metadata": {}}',
+          '{"direction": "outbound", "message_type": "text", "content": "x", "metadata": {}}',
+          '{"direction": "outbound", "message_type": "template", "content": "x", "metadata": {}}'
+      );
+    if unknown is not null then
+        raise exception 'these checks of public.messages refuse the messages that rowcall writes: %', unknown
+            using hint = 'allow message_type action_indicator, action_status_update, text and template, and direction internal and outbound';
     end if;
 
     perform rowcall.make_key('rowcall.actions_key', 'actions');
@@ -187,13 +205,16 @@ alter table public.actions set (
 -- How often operations of one serial key may start, over all workers. Read by the claims of queues that have such keys.
 alter table rowcall.queues
     add column if not exists key_interval interval,
-    add column if not exists key_burst integer not null default 1;
+    add column if not exists key_burst integer not null default 1,
+    add column if not exists look_after interval not null default '0';
 
 alter table rowcall.queues drop constraint if exists queues_key_rate_is_positive;
 alter table rowcall.queues
     add constraint queues_key_rate_is_positive check ((key_interval is null or key_interval > interval '0') and key_burst > 0);
 
 comment on column rowcall.queues.key_interval is 'The time between two operations of one serial key (a contact); null is no bound.';
+comment on column rowcall.queues.look_after is
+    'How long a row may be unknown before a person must look; until then the provider may still tell.';
 comment on column rowcall.queues.key_burst is 'Operations of one serial key that may start at once after a pause.';
 
 -- Whose turn it is: one row a contact, written by every claim of one of its actions. `turn` makes the claim safe: who saw

@@ -4,7 +4,7 @@ with queue_table as (
     select c.oid::regclass as relation
     from pg_class as c
     where c.relnamespace = 'public'::regnamespace
-      and c.relname = any ($1::text[])
+      and c.relname = any ($1::text[] || case when 'fulfillment_logs' = any ($1::text[]) then array['orders'] end)
 ),
 
 wanted (relation, privileges) as (
@@ -22,6 +22,9 @@ wanted (relation, privileges) as (
         ('schedule_runs', '{select,insert,update,delete}'),
         ('schedule_health', '{select}'),
         ('contact_turns', '{select,insert,update}'),
+        ('number_turns', '{select,insert,update}'),
+        ('fulfillment_settings', '{select}'),
+        ('supplier_reports', '{select,insert,update,delete}'),
         ('crm_credentials', '{select}'),
         ('crm_notices', '{select,insert,update,delete}'),
         ('crm_accounts', '{select}'),

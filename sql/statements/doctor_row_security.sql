@@ -7,6 +7,6 @@ select
 from pg_class as c
 left join rowcall.adopted as a on a.table_name = c.relname
 where c.relnamespace = 'public'::regnamespace
-  and c.relname = any ($1::text[])
+  and c.relname = any ($1::text[] || case when 'fulfillment_logs' = any ($1::text[]) then array['orders'] end)
   and not c.relrowsecurity
 order by 3

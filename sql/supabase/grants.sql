@@ -36,6 +36,14 @@ begin
     perform rowcall.grant_table('messages', 'select', '{whatsapp_message_id}');
     perform rowcall.grant_table('action_responses', 'select', '{provider,made_by,generation,reference,error_code,status_at}');
     perform rowcall.grant_table('response_templates', '');
+    perform rowcall.grant_table('orders', 'select', '{fulfillment_status}');
+    perform rowcall.grant_table(
+        'fulfillment_logs', 'select',
+        carried || '{
+            order_id,network,phone_number,attempt_number,retry_after,status,api_response,fulfilled_at,package,supplier,reference,
+            provider_reference,accepted_at,looks,reported,duplicate_of,resolved_by,resolved_note,held_back
+        }'::name[]
+    );
     perform rowcall.grant_table('clients', 'select');
     perform rowcall.grant_table('customers', 'select', '{is_member,member_since}');
     perform rowcall.grant_table('club_stages', 'select');

@@ -34,7 +34,9 @@ select
     r.requested_by,
     r.requested_at,
     r.claimed_by,
-    r.claimed_until
+    r.claimed_until,
+    -- A row of which nobody knows may still be settled by what the provider tells; after a while only a person can.
+    not r.is_due and (r.status <> 'unknown' or r.updated_at <= now() - q.look_after) as needs_person
 from (
     select
         'codes'::text as queue,
@@ -51,6 +53,7 @@ from (
         c.requested_at,
         c.claimed_by,
         c.claimed_until,
+        c.updated_at,
         null::text as part
     from public.codes as c
     where c.status in ('creating', 'updating', 'deleting', 'renaming')
@@ -74,10 +77,34 @@ from (
         a.requested_at,
         a.claimed_by,
         a.claimed_until,
+        a.updated_at,
         null
     from public.actions as a
     where a.reply_status in ('pending', 'processing')
        or a.reply_status in ('failed', 'unknown')
+    union all
+    select
+        'fulfillment_logs',
+        l.id::text,
+        format('%s of order %s', coalesce(l.package, 'a bundle'), l.order_id),
+        l.status::text,
+        l.status in ('pending', 'processing') or (l.status = 'failed' and l.retry_after is not null),
+        greatest(l.attempt_number - (l.status in ('pending', 'processing') or l.generation = 0)::integer, 0),
+        l.max_attempts,
+        coalesce(
+            l.error_message,
+            case when l.held_back then 'an earlier purchase for the same number goes first' end
+        ),
+        l.retry_after,
+        l.generation,
+        l.requested_by,
+        l.requested_at,
+        l.claimed_by,
+        l.claimed_until,
+        l.updated_at
+    from public.fulfillment_logs as l
+    where l.status in ('pending', 'processing')
+       or l.status in ('failed', 'unknown')
     union all
     select
         'crm_sync_queue',

@@ -7,11 +7,13 @@ pub mod status;
 pub mod history;
 pub mod operate;
 pub mod schedule;
+pub mod export;
 pub mod doctor;
 pub mod sandbox;
 pub mod bench;
 pub mod completions;
 mod services;
+mod callbacks;
 mod print;
 mod complain;
 
@@ -28,7 +30,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{self, LogFormat, ProcessEnvironment};
 use crate::integrations::guard::guard;
 use crate::sandbox::postgres::run_with_cluster;
-use crate::sandbox::{crm, fienta, whatsapp};
+use crate::sandbox::{crm, fienta, supplier, whatsapp};
 use crate::store::Store;
 use crate::store::connect::Session;
 
@@ -49,7 +51,7 @@ pub struct Cli {
 enum Command {
     /// Run the worker beside the database of `DATABASE_URL`
     Run,
-    /// Try everything on this machine: a private Postgres, a fake Fienta and the worker, with nothing to configure
+    /// Try everything on this machine: a private Postgres, fake providers and the worker, with nothing to configure
     Demo(demo::DemoArgs),
     /// Bring the database to this version's schema: tables, functions, triggers, grants
     Migrate(migrate::MigrateArgs),
@@ -63,6 +65,9 @@ enum Command {
     /// Take a request back that is not done
     #[command(after_help = "Example:\n  rowcall cancel codes 42")]
     Cancel(operate::RowArgs),
+    /// Settle a row of which nobody knows whether it took effect, by what you found out
+    #[command(after_help = "Example:\n  rowcall resolve actions 42 done --note \"Ama confirmed it by phone\"")]
+    Resolve(operate::ResolveArgs),
     /// Stop claiming from a queue; what runs, ends, and the rows wait
     Pause(operate::PauseArgs),
     /// Go on with a paused queue, and probe its provider at once if its breaker is open
@@ -71,6 +76,9 @@ enum Command {
     /// Show the schedules and their runs; run one now, or let it rest
     #[command(subcommand)]
     Schedule(schedule::ScheduleCommand),
+    /// Write rows as a sheet onto standard output
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Find what is wrong here, each problem with what mends it
     Doctor(doctor::DoctorArgs),
     /// Measure the engine on a scratch database of its own
@@ -126,15 +134,18 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::History(args) => history::run(args).await,
         Command::Retry(args) => operate::retry(args).await,
         Command::Cancel(args) => operate::cancel(args).await,
+        Command::Resolve(args) => operate::resolve(args).await,
         Command::Pause(args) => operate::pause(args).await,
         Command::Resume(args) => operate::resume(args).await,
         Command::Schedule(command) => schedule::run(command).await,
+        Command::Export(command) => export::run(command).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Bench(command) => bench::run(command).await,
         Command::Sandbox(sandbox::SandboxCommand::Postgres(args)) => run_with_cluster(args).await,
         Command::Sandbox(sandbox::SandboxCommand::WhatsApp(args)) => whatsapp::run(args).await,
         Command::Sandbox(sandbox::SandboxCommand::Crm(args)) => crm::run(args).await,
+        Command::Sandbox(sandbox::SandboxCommand::Supplier(args)) => supplier::run(args).await,
         Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {
             unreachable!("dispatched before the runtime started")
         }

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::integrations::Integration;
 use crate::integrations::crm::Crm;
 use crate::integrations::fienta::Fienta;
+use crate::integrations::supplier::Supplier;
 use crate::integrations::whatsapp::WhatsApp;
 use crate::store::queues;
 use crate::worker::Service;
@@ -19,6 +20,7 @@ pub(super) fn services(config: &Config) -> Vec<Service> {
             "codes" => Arc::new(Fienta::new(config.fienta.clone())),
             "actions" => Arc::new(WhatsApp::new(config.whatsapp.clone())),
             "crm_sync_queue" | "crm_orders" => Arc::clone(&crm),
+            "fulfillment_logs" => Arc::new(Supplier::new(config.supplier.clone())),
             other => unreachable!("config knows no queue {other}"),
         }
     };

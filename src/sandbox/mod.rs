@@ -6,7 +6,7 @@
 pub mod fienta;
 pub mod whatsapp;
 pub mod crm;
+pub mod supplier;
 pub mod postgres;
-mod serve;
-mod after;
+mod server;
 mod bucket;

@@ -52,6 +52,22 @@ impl Store {
         .await
     }
 
+    /// Whether a row still asks for what it asked for in this generation, and this claim holds it.
+    pub async fn stands(
+        &self,
+        statements: &Statements,
+        key: &str,
+        generation: i32,
+        token: Uuid,
+    ) -> Result<bool, StoreError> {
+        let rows = self
+            .rows(statements.stands, &[&key, &generation, &token], || {
+                format!("look whether a request of {} still stands", statements.queue)
+            })
+            .await?;
+        Ok(rows.first().is_some_and(|row| row.get(0)))
+    }
+
     /// How long until a row of the queue comes due that is not due now, where the queue's claims put rows off.
     pub async fn next_due(&self, statements: &Statements) -> Result<Option<Duration>, StoreError> {
         let Some(next) = statements.next else { return Ok(None) };

@@ -29,10 +29,11 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 33] = [
+static CURRENT: [(&str, &str); 38] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
+    ("sql/kept/fulfillment.sql", include_str!("../../sql/kept/fulfillment.sql")),
     ("sql/kept/schedules.sql", include_str!("../../sql/kept/schedules.sql")),
     ("sql/kept/crm.sql", include_str!("../../sql/kept/crm.sql")),
     ("sql/functions/grants.sql", include_str!("../../sql/functions/grants.sql")),
@@ -49,6 +50,9 @@ static CURRENT: [(&str, &str); 33] = [
     ("sql/functions/actions.sql", include_str!("../../sql/functions/actions.sql")),
     ("sql/functions/feedback.sql", include_str!("../../sql/functions/feedback.sql")),
     ("sql/functions/whatsapp.sql", include_str!("../../sql/functions/whatsapp.sql")),
+    ("sql/functions/fulfillment.sql", include_str!("../../sql/functions/fulfillment.sql")),
+    ("sql/functions/supplier.sql", include_str!("../../sql/functions/supplier.sql")),
+    ("sql/functions/fulfillment_api.sql", include_str!("../../sql/functions/fulfillment_api.sql")),
     ("sql/functions/crm_queue.sql", include_str!("../../sql/functions/crm_queue.sql")),
     ("sql/functions/crm_expiry.sql", include_str!("../../sql/functions/crm_expiry.sql")),
     ("sql/functions/crm_orders.sql", include_str!("../../sql/functions/crm_orders.sql")),
@@ -58,6 +62,7 @@ static CURRENT: [(&str, &str); 33] = [
     ("triggers/schedules.sql", include_str!("../../triggers/schedules.sql")),
     ("triggers/codes.sql", include_str!("../../triggers/codes.sql")),
     ("triggers/actions.sql", include_str!("../../triggers/actions.sql")),
+    ("triggers/fulfillment.sql", include_str!("../../triggers/fulfillment.sql")),
     ("triggers/crm.sql", include_str!("../../triggers/crm.sql")),
     ("sql/kept/templates.sql", include_str!("../../sql/kept/templates.sql")),
     ("sql/supabase/grants.sql", include_str!("../../sql/supabase/grants.sql")),

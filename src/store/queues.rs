@@ -10,6 +10,8 @@ pub struct Statements {
     pub claim: &'static str,
     /// Ten arrays of outcomes → `key`, `settled_as`.
     pub settle: &'static str,
+    /// `$1` key, `$2` generation, `$3` token → whether this claim still stands for this request.
+    pub stands: &'static str,
     /// No parameter → the seconds until a row comes due that nobody settled lately, or null. For queues whose claims put
     /// rows off; others have their alarms from what they settle.
     pub next: Option<&'static str>,
@@ -20,6 +22,7 @@ pub static CODES: Statements = Statements {
     queue: "codes",
     claim: include_str!("../../sql/queues/codes/claim.sql"),
     settle: include_str!("../../sql/queues/codes/settle.sql"),
+    stands: include_str!("../../sql/queues/codes/stands.sql"),
     next: None,
 };
 
@@ -28,7 +31,17 @@ pub static ACTIONS: Statements = Statements {
     queue: "actions",
     claim: include_str!("../../sql/queues/actions/claim.sql"),
     settle: include_str!("../../sql/queues/actions/settle.sql"),
+    stands: include_str!("../../sql/queues/actions/stands.sql"),
     next: Some(include_str!("../../sql/queues/actions/next.sql")),
+};
+
+/// Data bundles for paid orders: `public.fulfillment_logs`, one row an order. Its serial key is the telephone number.
+pub static FULFILLMENT_LOGS: Statements = Statements {
+    queue: "fulfillment_logs",
+    claim: include_str!("../../sql/queues/fulfillment_logs/claim.sql"),
+    settle: include_str!("../../sql/queues/fulfillment_logs/settle.sql"),
+    stands: include_str!("../../sql/queues/fulfillment_logs/stands.sql"),
+    next: Some(include_str!("../../sql/queues/fulfillment_logs/next.sql")),
 };
 
 /// Changes of memberships in the CRMs: `public.crm_sync_queue`. Its serial key is the customer; clients take turns.
@@ -36,6 +49,7 @@ pub static CRM_SYNC_QUEUE: Statements = Statements {
     queue: "crm_sync_queue",
     claim: include_str!("../../sql/queues/crm_sync_queue/claim.sql"),
     settle: include_str!("../../sql/queues/crm_sync_queue/settle.sql"),
+    stands: include_str!("../../sql/queues/crm_sync_queue/stands.sql"),
     next: Some(include_str!("../../sql/queues/crm_sync_queue/next.sql")),
 };
 
@@ -44,11 +58,12 @@ pub static CRM_ORDERS: Statements = Statements {
     queue: "crm_orders",
     claim: include_str!("../../sql/queues/crm_orders/claim.sql"),
     settle: include_str!("../../sql/queues/crm_orders/settle.sql"),
+    stands: include_str!("../../sql/queues/crm_orders/stands.sql"),
     next: Some(include_str!("../../sql/queues/crm_orders/next.sql")),
 };
 
 /// Every queue of this build.
-pub static ALL: [&Statements; 4] = [&CODES, &ACTIONS, &CRM_SYNC_QUEUE, &CRM_ORDERS];
+pub static ALL: [&Statements; 5] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &CRM_SYNC_QUEUE, &CRM_ORDERS];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {

@@ -165,7 +165,7 @@ fn settings(address: &str) -> Settings {
 }
 
 fn limits(timeout: Duration) -> Limits {
-    Limits { timeout, stop: CancellationToken::new() }
+    Limits::new(timeout, CancellationToken::new())
 }
 
 fn job(which: Which, operation: &str, change: impl FnOnce(&mut Value)) -> Job {

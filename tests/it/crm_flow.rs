@@ -70,7 +70,7 @@ impl World {
                 monitor: None,
                 readiness: Readiness::default(),
             };
-            TestWorker::serving(settings, statements, crm.clone())
+            TestWorker::of(statements, settings, crm.clone())
         });
         Self { scratch, web, fake, _workers: workers, _dir: dir }
     }

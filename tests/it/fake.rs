@@ -61,7 +61,7 @@ impl Fake {
     }
 
     pub(crate) async fn execute(&self, job: &Job) -> Outcome {
-        let limits = Limits { timeout: Duration::from_mins(1), stop: CancellationToken::new() };
+        let limits = Limits::new(Duration::from_mins(1), CancellationToken::new());
         Fienta::new(self.settings()).execute(job, &limits).await
     }
 

@@ -22,7 +22,7 @@ use crate::process::{ROWCALL, eventually, gone, is_gone, pid_in};
 const SHORT: Duration = Duration::from_secs(4);
 
 fn limits(timeout: Duration) -> Limits {
-    Limits { timeout, stop: CancellationToken::new() }
+    Limits::new(timeout, CancellationToken::new())
 }
 
 fn job(status: &str, code: &str, metadata: &Value) -> Job {

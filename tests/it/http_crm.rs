@@ -48,7 +48,7 @@ fn serving(scratch: &Scratch, scripted: Arc<Scripted>) -> TestWorker {
         monitor: None,
         readiness: Readiness::default(),
     };
-    TestWorker::serving(settings, &CRM_SYNC_QUEUE, scripted)
+    TestWorker::of(&CRM_SYNC_QUEUE, settings, scripted)
 }
 
 /// Waits until the worker has made itself known.

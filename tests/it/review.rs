@@ -8,13 +8,9 @@ use rowcall::store::claims::Claim;
 use rowcall::store::queues::CODES;
 use uuid::Uuid;
 
+use crate::breaker::PROBE;
 use crate::database::TestDatabase;
 use crate::worker::{Scripted, TestWorker};
-
-/// Makes row and probe due: a row that is looked at before the probe is due is told to wait for a minute.
-const PROBE: &str = "update codes set next_retry_at = now() where status = 'creating' and claim_token is null;
-     update rowcall.targets set next_probe_at = now() where state = 'open' and next_probe_at > now();
-     select rowcall.sweep_now()";
 
 /// A trigger of the users' that refuses some writes, with a SQLSTATE of their own choosing.
 async fn refuse(db: &TestDatabase, event: &str, when: &str) {

@@ -26,7 +26,7 @@ fn texts(folder: &str) -> Vec<PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_statement_prepares() {
     let db = TestDatabase::new().await;
-    let statements = [texts("sql/queues"), texts("sql/statements")].concat();
+    let statements = [texts("sql/queues"), texts("sql/statements"), texts("sql/demo")].concat();
     assert!(statements.len() >= 20, "{statements:?}");
     for path in statements {
         let text = fs::read_to_string(&path).unwrap();

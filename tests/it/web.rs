@@ -12,12 +12,11 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use rowcall::http::auth::{Keys, Token};
 use rowcall::http::server::Server;
 use rowcall::http::webhooks::Secrets;
-use rowcall::http::{Limits, Settings};
+use rowcall::http::{Limits, Settings, store};
 use rowcall::notice::commerce7::Login;
 use rowcall::notice::shopify;
 use rowcall::readiness::Readiness;
-use rowcall::store::Store;
-use rowcall::store::connect::{Database, Session};
+use rowcall::store::connect::Database;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -102,22 +101,25 @@ pub(crate) fn open() -> Settings {
     Settings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         keys: Keys::default(),
-        webhooks: Secrets {
-            app_secret: Some(APP_SECRET.into()),
-            verify_token: Some(token(VERIFY_TOKEN)),
-            infobip: Some(token(INFOBIP_SECRET)),
-            commerce7: Some(Login::new(COMMERCE7_LOGIN.0, &COMMERCE7_LOGIN.1.into())),
-            commerce7_app: Some("our-app".to_owned()),
-            shopify: Some(shopify::Secrets(vec![SHOPIFY_SECRET.into()])),
-        },
+        webhooks: Secrets::default(),
         limits: Limits::default(),
     }
 }
 
-/// With an admin's and a reader's token.
+/// With an admin's and a reader's token, and with every webhook.
 pub(crate) fn locked() -> Settings {
     let keys = Keys { admin: Some(token(ADMIN)), reader: Some(token(READER)), jwt: None };
-    Settings { keys, ..open() }
+    let webhooks = Secrets {
+        app_secret: Some(APP_SECRET.into()),
+        verify_token: Some(token(VERIFY_TOKEN)),
+        phone_number_id: Some("106540352242922".to_owned()),
+        infobip: Some(token(INFOBIP_SECRET)),
+        commerce7: Some(Login::new(COMMERCE7_LOGIN.0, &COMMERCE7_LOGIN.1.into())),
+        commerce7_app: Some("our-app".to_owned()),
+        shopify: Some(shopify::Secrets(vec![SHOPIFY_SECRET.into()])),
+        supplier: None,
+    };
+    Settings { keys, webhooks, ..open() }
 }
 
 fn token(text: &str) -> Token {
@@ -126,7 +128,7 @@ fn token(text: &str) -> Token {
 
 impl Web {
     pub(crate) async fn start(scratch: &Scratch, settings: Settings) -> Self {
-        let store = Store::new(Database::parse(&scratch.url).unwrap().pool(3, Session::Operator));
+        let store = store(&Database::parse(&scratch.url).unwrap());
         let (readiness, closing) = (Readiness::default(), CancellationToken::new());
         let server = Server::bind(settings, store, readiness.clone(), closing.clone()).await.unwrap();
         let address = server.address();

@@ -49,15 +49,11 @@ impl TestDatabase {
 
 impl TestWorker {
     pub(crate) fn start(settings: Settings, integration: Arc<dyn Integration>) -> Self {
-        Self::serving(settings, &CODES, integration)
+        Self::of(&CODES, settings, integration)
     }
 
-    /// One that serves another queue.
-    pub(crate) fn serving(
-        settings: Settings,
-        statements: &'static Statements,
-        integration: Arc<dyn Integration>,
-    ) -> Self {
+    /// The same for another queue.
+    pub(crate) fn of(statements: &'static Statements, settings: Settings, integration: Arc<dyn Integration>) -> Self {
         let shutdown = Shutdown::default();
         let services = vec![Service { statements, integration }];
         let task = tokio::spawn(worker::run(settings, services, shutdown.clone()));

@@ -36,7 +36,9 @@ running as materialized (
 
 asked (rows) as materialized (
     select case
-        when exists (select from alive) then greatest($1::bigint - (select count(*) from running as r where r.is_mine), 0)
+        when exists (select from alive)
+            and not exists (select from rowcall.queues as q where q.queue = 'crm_orders' and q.paused)
+            then greatest($1::bigint - (select count(*) from running as r where r.is_mine), 0)
         else 0
     end
 ),

@@ -8,7 +8,7 @@
 -- died, or its lease ran out), that attempt is counted and written to history; a row handed back is not counted.
 -- A claim whose answer was lost on the way is repeated under the same token, and returns the same rows, uncertain where
 -- they were: an uncertain row carries the token with a mark (its version digit, 4, is e), and `token` is what settles it.
--- A worker that counts as dead gets nothing until it has a new name. The time is that of the statement.
+-- A worker that counts as dead gets nothing until it has a new name, and nobody gets anything of a paused queue. The time is that of the statement.
 --
 -- Two claims never take of the same account at once: each counts the account's turns on, and who saw an older turn than
 -- the one that stands takes nothing of it. So the customers' order needs no lock of its own, and the rate no second look.
@@ -44,7 +44,9 @@ running as materialized (
 
 asked (rows) as materialized (
     select case
-        when exists (select from alive) then greatest($1::bigint - (select count(*) from running as r where r.is_mine), 0)
+        when exists (select from alive)
+            and not exists (select from rowcall.queues as q where q.queue = 'crm_sync_queue' and q.paused)
+            then greatest($1::bigint - (select count(*) from running as r where r.is_mine), 0)
         else 0
     end
 ),

@@ -2,6 +2,7 @@
 
 mod actions;
 mod cron;
+mod fulfillment;
 mod operate;
 mod schedules;
 
@@ -11,12 +12,12 @@ use axum::routing::{get, post};
 use super::App;
 
 /// For the index.
-pub(super) const PATHS: [&str; 13] = [
+pub(super) const PATHS: [&str; 16] = [
     "GET /api/status",
     "GET /api/history?queue=&key=&limit=",
     "POST /api/queues/{queue}/pause",
     "POST /api/queues/{queue}/resume",
-    "POST /api/queues/{queue}/rows/{key}/{retry|cancel}",
+    "POST /api/queues/{queue}/rows/{key}/{retry|cancel|resolve}",
     "GET /api/schedules",
     "GET /api/schedules/{name}/runs?limit=",
     "POST /api/schedules/{name}/{run|pause|resume}",
@@ -25,6 +26,9 @@ pub(super) const PATHS: [&str; 13] = [
     "GET /api/cron",
     "POST /api/cron",
     "POST /api/cron/sync",
+    "GET /api/orders/fulfillment?orderId=",
+    "POST /api/orders/fulfillment",
+    "GET /api/orders/fulfillment/export.csv?status=&phone=&from=&to=",
 ];
 
 /// What a reader may ask.
@@ -36,6 +40,8 @@ pub(super) fn reads() -> Router<App> {
         .route("/api/schedules/{name}/runs", get(schedules::runs))
         .route("/api/actions/{id}", get(actions::details))
         .route("/api/cron", get(cron::status))
+        .route("/api/orders/fulfillment", get(fulfillment::status))
+        .route("/api/orders/fulfillment/export.csv", get(fulfillment::export))
 }
 
 /// What changes something.
@@ -44,6 +50,7 @@ pub(super) fn writes() -> Router<App> {
         .route("/api/queues/{queue}/pause", post(operate::pause))
         .route("/api/queues/{queue}/resume", post(operate::resume))
         .route("/api/queues/{queue}/rows/{key}/retry", post(operate::retry))
+        .route("/api/queues/{queue}/rows/{key}/resolve", post(operate::resolve))
         .route("/api/queues/{queue}/rows/{key}/cancel", post(operate::cancel))
         .route("/api/schedules/{name}/run", post(schedules::run))
         .route("/api/schedules/{name}/pause", post(schedules::pause))
@@ -51,4 +58,5 @@ pub(super) fn writes() -> Router<App> {
         .route("/action-feedback", post(actions::feedback))
         .route("/api/cron", post(cron::run))
         .route("/api/cron/sync", post(cron::sync))
+        .route("/api/orders/fulfillment", post(fulfillment::act))
 }

@@ -1,4 +1,4 @@
-//! The operator's functions: status, history, pause, resume, retry, cancel. Verbs answer in words, as on the command line.
+//! The operator's functions: status, history, pause, resume, retry, cancel, resolve. Verbs answer in words, as on the command line.
 
 use axum::Json;
 use axum::extract::State;
@@ -82,6 +82,16 @@ pub(super) async fn cancel(
 /// Why something is paused; the function refuses a body that does not say.
 pub(super) fn reason(body: &Map<String, Value>) -> &str {
     body.get("reason").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// `POST /api/queues/{queue}/rows/{key}/resolve` with `{"verdict": "done" | "failed", "note": "…"}`.
+pub(super) async fn resolve(
+    State(app): State<App>,
+    Part((queue, key)): Part<(String, String)>,
+    Object(body): Object,
+) -> Result<Json<Value>, Refusal> {
+    let given = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    said(&app.store.resolve(&queue, &key, given("verdict"), given("note")).await?)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every verb ends with it")]

@@ -9,6 +9,9 @@ mod commerce7;
 mod shopify;
 mod infobip;
 mod meta;
+pub mod supplier;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -22,10 +25,11 @@ use super::errors::Refusal;
 use crate::notice::{commerce7 as commerce7_notice, shopify as shopify_notice};
 
 /// For the index.
-pub(super) const PATHS: [&str; 5] = [
+pub(super) const PATHS: [&str; 6] = [
     "GET /webhooks/whatsapp",
     "POST /webhooks/whatsapp",
     "POST /webhooks/infobip",
+    "POST /webhooks/supplier/{profile}",
     "POST /webhooks/commerce7",
     "POST /webhooks/shopify",
 ];
@@ -35,6 +39,8 @@ pub(super) const PATHS: [&str; 5] = [
 pub struct Secrets {
     /// `WHATSAPP_APP_SECRET`: signs what Meta tells.
     pub app_secret: Option<SecretString>,
+    /// `WHATSAPP_PHONE_NUMBER_ID`: what Meta tells of another number is not ours.
+    pub phone_number_id: Option<String>,
     /// `WHATSAPP_VERIFY_TOKEN`: shown by Meta when the webhook is set up.
     pub verify_token: Option<Token>,
     /// `INFOBIP_WEBHOOK_SECRET`: shown by Infobip with every call.
@@ -45,6 +51,16 @@ pub struct Secrets {
     pub commerce7_app: Option<String>,
     /// `SHOPIFY_WEBHOOK_SECRET`: signs what Shopify tells.
     pub shopify: Option<shopify_notice::Secrets>,
+    /// Reads what the supplier of `AT_ISHARE_PROFILE` tells.
+    pub supplier: Option<Arc<dyn supplier::ReadCalls>>,
+}
+
+impl Secrets {
+    /// Whether any webhook is to be called.
+    pub(crate) fn is_any(&self) -> bool {
+        let whatsapp = self.app_secret.is_some() || self.verify_token.is_some() || self.infobip.is_some();
+        whatsapp || self.commerce7.is_some() || self.shopify.is_some()
+    }
 }
 
 pub(super) fn routes() -> Router<App> {
@@ -53,6 +69,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/webhooks/infobip", post(infobip::receive))
         .route("/webhooks/commerce7", post(commerce7::receive))
         .route("/webhooks/shopify", post(shopify::receive))
+        .route("/webhooks/supplier/{profile}", post(supplier::receive))
 }
 
 fn not_configured(variable: &str) -> Refusal {

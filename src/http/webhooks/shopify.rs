@@ -9,20 +9,16 @@ use serde_json::Value;
 use super::crm::{hear, unreadable};
 use super::not_configured;
 use crate::http::App;
-use crate::http::body::Raw;
+use crate::http::body::Told;
 use crate::http::errors::Refusal;
 use crate::notice::shopify::read;
 
 /// `POST /webhooks/shopify`
-pub(super) async fn receive(
-    State(app): State<App>,
-    headers: HeaderMap,
-    Raw(bytes): Raw,
-) -> Result<Json<Value>, Refusal> {
+pub(super) async fn receive(State(app): State<App>, headers: HeaderMap, told: Told) -> Result<Json<Value>, Refusal> {
     let secrets = app.webhooks.shopify.as_ref().ok_or_else(|| not_configured("SHOPIFY_WEBHOOK_SECRET"))?;
-    if !secrets.have_signed(&headers, &bytes) {
+    if !secrets.have_signed(&headers, &told.bytes) {
         return Err(Refusal::unauthenticated("X-Shopify-Hmac-Sha256 is not right")
             .hint("it must be the base64 HMAC-SHA256 of the body under SHOPIFY_WEBHOOK_SECRET"));
     }
-    hear(&app, read(&headers, &bytes).map_err(unreadable)?).await
+    hear(&app, read(&headers, &told.bytes).map_err(unreadable)?).await
 }

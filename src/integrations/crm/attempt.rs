@@ -185,6 +185,7 @@ impl Ended {
         Outcome {
             uncertain: outcome.uncertain || (was_uncertain && !self.has_looked && !is_done),
             result: Some(self.result),
+            unasked: self.calls == 0,
             target: tells_of_target.then_some(self.target),
             ..outcome
         }

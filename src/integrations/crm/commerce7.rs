@@ -121,7 +121,7 @@ impl<'a> Access<'a> {
     ) -> Result<Option<T>, Failure> {
         let request = request
             .authorized("Basic", self.authorization.expose_secret())
-            .and_then(|request| request.header(HeaderName::from_static("tenant"), self.tenant))
+            .and_then(|request| request.with_header(HeaderName::from_static("tenant"), self.tenant))
             .map_err(|_| unusable("COMMERCE7_KEY"))?;
         let answer = line.call(request, purpose).await?;
         let value = answer::judge(&answer, purpose, &line.private)?;

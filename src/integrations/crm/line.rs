@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::pace::Ticket;
 use crate::failure::{Failure, Fault};
-use crate::integrations::Limits;
 use crate::integrations::http::{Answer, Bounds, Cause, Http, Lost, Request, Sent};
 use crate::integrations::quote::Private;
 use crate::integrations::redact::cut;
+use crate::integrations::{Limits, Still};
 
 /// How long a CRM may take for one answer, whatever the operation's time limit.
 const CALL_TIME_MAX: Duration = Duration::from_secs(15);
@@ -33,6 +33,7 @@ pub(super) enum Purpose {
 pub(super) struct Line<'a> {
     http: &'a Http,
     bounds: Bounds,
+    still: Still,
     /// What of the job must not be quoted.
     pub(super) private: Private,
     /// The CRM's name in words.
@@ -56,16 +57,24 @@ impl<'a> Line<'a> {
         (ticket, call_cost): (Ticket<'a>, f64),
     ) -> Self {
         let bounds = Bounds { deadline: Instant::now() + limits.timeout, stop: limits.stop.clone() };
-        Self { http, bounds, private, crm, setting, ticket, call_cost, calls: 0 }
+        let still = limits.still.clone();
+        Self { http, bounds, still, private, crm, setting, ticket, call_cost, calls: 0 }
     }
 
-    /// Makes one call; a look whose connection breaks is made once more.
+    /// Makes one call; a look whose connection breaks is made once more, and a change is made only of a request that still
+    /// stands.
     pub(super) async fn call(&mut self, request: Request, purpose: Purpose) -> Result<Answer, Failure> {
         if purpose == Purpose::Look {
             match self.exchange(request.clone(), purpose).await {
                 Err(Lost { cause: Cause::Broken, .. }) => {}
                 other => return other.map_err(|lost| self.silence(&lost, purpose)),
             }
+        }
+        if purpose == Purpose::Change && !self.still.stands().await {
+            return Err(failure(
+                Fault::Interrupted,
+                "The request was changed or taken back meanwhile, so what was still to do of it was not done.",
+            ));
         }
         self.exchange(request, purpose).await.map_err(|lost| self.silence(&lost, purpose))
     }

@@ -140,6 +140,6 @@ impl Integration for Crm {
 
 impl From<Wrong> for Failure {
     fn from(wrong: Wrong) -> Self {
-        line::failure(Fault::Item, wrong.to_string())
+        line::failure(Fault::Item, wrong.to_string()).unasked()
     }
 }

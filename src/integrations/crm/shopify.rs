@@ -119,7 +119,7 @@ impl<'a> Access<'a> {
     ) -> Result<Value, Failure> {
         let url = self.settings.api_url.url(self.shop).ok_or_else(|| unusable("SHOPIFY_API_URL"))?;
         let request = Request::post_json(url, &json!({"query": document, "variables": variables}))
-            .header(HeaderName::from_static("x-shopify-access-token"), self.token.expose_secret())
+            .with_header(HeaderName::from_static("x-shopify-access-token"), self.token.expose_secret())
             .map_err(|_| unusable("SHOPIFY_ACCESS_TOKEN"))?;
         let answer = line.call(request, purpose).await?;
         self.versions.compare(self.shop, self.settings.api_url.version(), answer.header("x-shopify-api-version"));

@@ -101,7 +101,7 @@ impl Fienta {
 
     async fn perform(&self, job: &Job, limits: &Limits) -> Result<Outcome, Failure> {
         self.missing().map_err(|missing| uncertain_if(job.uncertain, failure(Fault::Configuration, missing)))?;
-        let request = Request::of(job).map_err(|wrong| failure(Fault::Item, wrong.to_string()))?;
+        let request = Request::of(job).map_err(|wrong| failure(Fault::Item, wrong.to_string()).unasked())?;
         if limits.stop.is_cancelled() {
             return Err(uncertain_if(job.uncertain, interrupted()));
         }

@@ -13,8 +13,7 @@ use serde_json::{Value, json};
 use super::clubs;
 use super::state::{Inside, State};
 use super::world::{Tenant, resembles};
-use crate::sandbox::after::{Left, answer};
-use crate::sandbox::serve::HangUp;
+use crate::sandbox::server::{HangUp, Left, answer};
 
 /// The longest page.
 const PAGE_MAX: usize = 50;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::sandbox::after::{After, Left, answer};
+use crate::sandbox::server::{After, Left, answer};
 
 /// A fault to happen to coming requests.
 #[derive(Debug, Clone, Serialize, Deserialize)]

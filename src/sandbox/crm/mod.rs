@@ -32,7 +32,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use self::state::State;
-use super::serve::serve;
+use super::server::serve;
 
 pub use self::control::Limits;
 pub use self::fault::{Fault, Kind};

@@ -12,8 +12,7 @@ use super::graphql::{Field, Question};
 use super::schema::{ID, customer_number, email_searched};
 use super::state::{Inside, State};
 use super::world::{Shop, resembles};
-use crate::sandbox::after::{Left, answer};
-use crate::sandbox::serve::HangUp;
+use crate::sandbox::server::{HangUp, Left, answer};
 
 /// The oldest version that is kept; one that has expired is answered by this one.
 const OLDEST: &str = "2026-01";

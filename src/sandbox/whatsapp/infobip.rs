@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use super::report;
 use super::state::{Accepted, State};
-use crate::sandbox::after::{Left, answer};
-use crate::sandbox::serve::HangUp;
+use crate::sandbox::server::{HangUp, Left, answer};
 
 pub(super) async fn send(
     Shared(state): Shared<Arc<State>>,

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use super::report;
 use super::state::{Accepted, Empty, State};
-use crate::sandbox::after::{Left, answer};
-use crate::sandbox::serve::HangUp;
+use crate::sandbox::server::{HangUp, Left, answer};
 
 /// What a refusal is: HTTP status, code, details.
 type Refusal = (u16, i64, &'static str);

@@ -15,7 +15,7 @@ mod infobip;
 mod agent;
 mod report;
 mod control;
-mod route;
+mod serve;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,7 +28,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use self::state::State;
-use super::serve::serve;
+use super::bucket::Limit;
+use super::server;
 
 pub use self::fault::{Fault, Kind};
 pub use self::report::Report;
@@ -101,7 +102,7 @@ impl Fake {
         let address = listener.local_addr().context("listen")?;
         let end = CancellationToken::new();
         let state = Arc::new(State::open(args)?);
-        tokio::spawn(serve(listener, route::router(Arc::clone(&state)), end.clone()));
+        tokio::spawn(server::serve(listener, serve::router(Arc::clone(&state)), end.clone()));
         Ok(Self { state, address, end })
     }
 
@@ -125,6 +126,11 @@ impl Fake {
         self.state.queue(fault);
     }
 
+    /// Forgets the faults that are left.
+    pub fn mend(&self) {
+        self.state.forget_faults();
+    }
+
     /// Which webhooks follow an accepted message from now on; none, and nothing is ever heard of it.
     pub fn reports(&self, reports: Vec<Report>) {
         self.state.set_reports(reports);
@@ -133,6 +139,11 @@ impl Fake {
     /// When a customer has last written.
     pub fn last_inbound(&self, phone: &str, at: jiff::Timestamp) {
         self.state.note_inbound(phone, at);
+    }
+
+    /// Messages a second of the sender, and how many at once.
+    pub fn sender_limit(&self, per_second: f64, burst: f64) {
+        self.state.set_sender_limit(Limit { per_second, burst });
     }
 
     /// Messages a second to one recipient, and how many at once.

@@ -99,6 +99,12 @@ const COLUMNS: Check = Check {
     clean: "nothing stands in the way of a rename",
 };
 
+const FULFILLMENT: Check = Check {
+    name: "fulfilment",
+    sql: include_str!("../../../sql/statements/doctor_fulfillment.sql"),
+    clean: "every order shows how its bundle stands",
+};
+
 const TRANSACTIONS: Check = Check {
     name: "transactions",
     sql: include_str!("../../../sql/statements/doctor_transactions.sql"),
@@ -161,6 +167,7 @@ pub async fn database(client: &mut Client, queues: &[&str]) -> Vec<Finding> {
     findings.extend(run(client, &ACCESS, &[&queues]).await);
     findings.extend(run(client, &ROW_SECURITY, &[&queues]).await);
     findings.extend(run(client, &COLUMNS, &[]).await);
+    findings.extend(run(client, &FULFILLMENT, &[&queues]).await);
     findings.extend(run(client, &TRANSACTIONS, &[]).await);
     findings.extend(run(client, &WORKERS, &[&queues]).await);
     findings.extend(run(client, &QUEUES, &[&queues]).await);

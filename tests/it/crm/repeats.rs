@@ -194,7 +194,7 @@ async fn a_stop_before_the_first_call_calls_nobody() {
         let world = World::new().await;
         let stop = CancellationToken::new();
         stop.cancel();
-        let outcome = world.crm.execute(&add(which), &Limits { timeout: Duration::from_secs(20), stop }).await;
+        let outcome = world.crm.execute(&add(which), &Limits::new(Duration::from_secs(20), stop)).await;
         assert_fault(&outcome, Fault::Interrupted, "stopped");
         assert!(!outcome.uncertain && world.fake.requests().is_empty());
     }
@@ -207,7 +207,7 @@ async fn a_stop_in_the_middle_of_a_change_waits_for_its_answer_and_else_leaves_a
             let world = World::new().await;
             world.fake.fault(Script::new(kind).at(which.change("add_membership")));
             let stop = CancellationToken::new();
-            let limits = Limits { timeout: Duration::from_mins(10), stop: stop.clone() };
+            let limits = Limits::new(Duration::from_mins(10), stop.clone());
             let change = which.change("add_membership");
             let stopping = async {
                 eventually("the change", || world.calls().iter().any(|call| call == change).then_some(())).await;

@@ -147,7 +147,7 @@ async fn one_clients_refused_login_leaves_the_others_running_and_its_own_rows_un
         }
         Outcome { target, ..done() }
     });
-    let _worker = TestWorker::serving(crm.db.settings(), &CRM_SYNC_QUEUE, scripted.clone());
+    let _worker = TestWorker::of(&CRM_SYNC_QUEUE, crm.db.settings(), scripted.clone());
     crm.db
         .eventually(
             "the other client's rows are done",

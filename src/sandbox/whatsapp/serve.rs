@@ -1,4 +1,4 @@
-//! What is asked where.
+//! The addresses of the fakes.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 use super::state::State;
 use super::{agent, control, infobip, meta};
 
+/// Every address.
 pub(super) fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/{version}/{phone_number_id}/messages", post(meta::send))
