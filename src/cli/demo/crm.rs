@@ -182,7 +182,7 @@ impl Crm {
     /// Customers' e-mail addresses by their ids.
     fn emails(&self) -> HashMap<String, String> {
         let world = self.fake.world();
-        let customers = ["commerce7", "shopify"].into_iter().flat_map(|crm| world[crm][NORTH].as_array()).flatten();
+        let customers = ["commerce7", "shopify"].into_iter().filter_map(|crm| world[crm][NORTH].as_array()).flatten();
         customers.map(|customer| (text(&customer["id"]), text(&customer["email"]))).collect()
     }
 }
