@@ -101,10 +101,16 @@ async fn another_address_is_refused_without_a_token() {
 #[tokio::test]
 async fn a_webhooks_secret_without_a_token_is_refused() {
     let scratch = Scratch::migrated().await;
-    let mut run = Run::start(&scratch, &[("WHATSAPP_APP_SECRET", APP_SECRET)]);
-    assert!(!run.ended().await.success());
-    let text = run.logged("rowcall: ").await;
-    assert!(text.contains("ROWCALL_API_TOKEN: it must be set") && !text.contains(APP_SECRET), "{text}");
+    for secret in [
+        &[("WHATSAPP_APP_SECRET", APP_SECRET)][..],
+        &[("SHOPIFY_WEBHOOK_SECRET", APP_SECRET)],
+        &[("COMMERCE7_WEBHOOK_USER", "hooks"), ("COMMERCE7_WEBHOOK_PASSWORD", APP_SECRET)],
+    ] {
+        let mut run = Run::start(&scratch, secret);
+        assert!(!run.ended().await.success());
+        let text = run.logged("rowcall: ").await;
+        assert!(text.contains("ROWCALL_API_TOKEN: it must be set") && !text.contains(APP_SECRET), "{text}");
+    }
 }
 
 #[tokio::test]
