@@ -4,6 +4,7 @@
 
 mod http;
 mod providers;
+mod crm;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 use crate::http::Settings as HttpSettings;
 use crate::http::jwt::KeySetError;
 use crate::integrations::command::own_binary;
+use crate::integrations::crm as crms;
 use crate::integrations::fienta;
 use crate::integrations::monitor::{Monitor, MonitorError};
 use crate::integrations::supplier::profile::ProfileError;
@@ -123,6 +125,8 @@ pub struct Config {
     pub fienta: fienta::Settings,
     /// The provider of WhatsApp, and the agent.
     pub whatsapp: whatsapp::Settings,
+    /// The CRMs.
+    pub crm: crms::Settings,
     /// The supplier of data bundles.
     pub supplier: supplier::Settings,
 }
@@ -178,6 +182,7 @@ impl Config {
         let database = database(environment)?;
         let listen = listen(environment)?.unwrap_or_else(|| database.clone());
         let whatsapp = providers::whatsapp(environment)?;
+        let crm = crm::crm(environment)?;
         Ok(Self {
             database,
             listen,
@@ -188,8 +193,9 @@ impl Config {
                 .get("ROWCALL_MONITOR_URL")
                 .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
                 .transpose()?,
-            http: http::settings(environment, &whatsapp.meta)?,
+            http: http::settings(environment, &whatsapp.meta, &crm)?,
             fienta: fienta_settings(environment)?,
+            crm,
             whatsapp,
             supplier: providers::supplier(environment)?,
         })
@@ -241,6 +247,17 @@ fn seconds(
     number
         .map(Duration::from_secs)
         .ok_or_else(|| value(variable, &text, &format!("whole seconds from {} to {}", range.start(), range.end())))
+}
+
+fn whole(
+    environment: &impl Environment,
+    variable: &'static str,
+    default: u32,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<u32, ConfigError> {
+    let Some(text) = environment.get(variable) else { return Ok(default) };
+    let number = text.trim().parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| value(variable, &text, &format!("a whole number from {} to {}", range.start(), range.end())))
 }
 
 fn value(variable: &'static str, value: &str, expected: &str) -> ConfigError {
@@ -298,7 +315,8 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
-        assert_eq!(config.queues, ["codes", "actions", "fulfillment_logs"]);
+        let queues = ["codes", "actions", "fulfillment_logs", "crm_sync_queue", "crm_orders"];
+        assert_eq!(config.queues, queues);
         assert_eq!(config.supplier.profile.name, "at-ishare");
     }
 

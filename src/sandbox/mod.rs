@@ -5,6 +5,8 @@
 
 pub mod fienta;
 pub mod whatsapp;
+pub mod crm;
 pub mod supplier;
 pub mod postgres;
 mod server;
+mod bucket;

@@ -125,6 +125,11 @@ impl Scratch {
             ("AT_ISHARE_API_URL", "http://127.0.0.1:9/v1"),
             ("AT_ISHARE_API_KEY", "a-key-of-a-test"),
             ("AT_ISHARE_API_SECRET", "a-secret-of-a-test"),
+            ("COMMERCE7_API_URL", "http://127.0.0.1:9/v1"),
+            ("COMMERCE7_APP_ID", "an-app-of-a-test"),
+            ("COMMERCE7_KEY", "a-key-of-a-test"),
+            ("SHOPIFY_API_URL", "http://127.0.0.1:9/{shop}/graphql.json"),
+            ("SHOPIFY_ACCESS_TOKEN", "a-token-of-a-test"),
             // Tests run side by side, and there is one port 8000.
             ("ENABLE_MONITORING", "false"),
         ]);
