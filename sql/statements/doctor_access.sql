@@ -15,7 +15,7 @@ wanted (relation, privileges) as (
         ('queues', '{select,update}'),
         ('workers', '{select,insert,update,delete}'),
         ('adopted', '{select}'),
-        ('targets', '{select,update}'),
+        ('targets', '{select,insert,update}'),
         ('slots', '{select,insert,delete}'),
         ('attempts', '{select,insert,delete}'),
         ('contact_turns', '{select,insert,update}'),

@@ -33,6 +33,9 @@ mod fulfillment_reports;
 mod fulfillment_words;
 mod fulfillment_http;
 mod fulfillment_clock;
+mod fulfillment_flow;
+mod fulfillment_faults;
+mod fulfillment_load;
 mod doctor;
 mod demo;
 
@@ -58,4 +61,5 @@ mod scratch;
 mod worker;
 mod binary;
 mod fake;
+mod sandbox;
 mod process;
