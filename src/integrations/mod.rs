@@ -38,7 +38,8 @@ pub trait Integration: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Whether an open breaker holds this job up. What only asks after something that was done before may go on.
+    /// Whether an open breaker holds this job up. What only asks after something that was done before may go on; then it neither
+    /// opens nor closes one, and its outcomes say when to ask again.
     fn is_held_up(&self, _job: &Job) -> bool {
         true
     }

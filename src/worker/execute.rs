@@ -59,7 +59,7 @@ impl Attempt {
             self.slow_down(&outcome).await;
             (outcome, Some(started.elapsed()))
         };
-        let probe_in = self.judge_target(&outcome).await;
+        let probe_in = self.judge_target(&job, &outcome).await;
         let delay = self.delay(&job, &outcome, probe_in);
         self.rest().await;
         log(&job, &outcome, duration);
@@ -147,7 +147,11 @@ impl Attempt {
 
     /// Opens the breaker on a fault that every row would meet, closes it when a probe came through. Returns how long
     /// until the next probe, when the breaker is open.
-    async fn judge_target(&self, outcome: &Outcome) -> Option<Duration> {
+    async fn judge_target(&self, job: &Job, outcome: &Outcome) -> Option<Duration> {
+        if !self.lane.integration.is_held_up(job) {
+            // What passes an open breaker says nothing of what does not.
+            return None;
+        }
         let target = self.policy.target.as_str();
         if outcome.fault.is_some_and(Fault::opens_breaker) {
             let reason = outcome.error.as_deref().unwrap_or("the provider does not work");

@@ -144,13 +144,14 @@ async fn what_was_accepted_and_came_to_nothing_is_bought_anew() {
 
 #[tokio::test]
 async fn an_empty_wallet_stops_purchases_alone_and_all_go_on_when_it_is_filled() {
-    let flow = Flow::with("at-ishare", |text| text, &["--wallet", "900"]).await;
+    let flow = Flow::with("at-ishare", |text| text, &["--wallet", "1350"]).await;
     flow.sql("update rowcall.queues set rate_per_second = 1000, rate_burst = 1000 where queue = 'fulfillment_logs'")
         .await;
-    let (told, asked) = (flow.accepted("0261234560").await, flow.accepted("0261234561").await);
+    let told = flow.accepted("0261234560").await;
+    let asked = [flow.accepted("0261234561").await, flow.accepted("0261234562").await];
     flow.tell("delivery", json!({ "end": "delivered" })).await;
     let mut waiting = Vec::new();
-    for nth in 2..8 {
+    for nth in 3..9 {
         waiting.push(flow.order(&format!("026123456{nth}")).await);
     }
     flow.until(&format!("{TARGET} = 'supplier:at-ishare'"), "open").await;
@@ -167,31 +168,52 @@ async fn an_empty_wallet_stops_purchases_alone_and_all_go_on_when_it_is_filled()
         assert!(shown.out.contains("supplier:at-ishare"), "{command}: {shown:?}");
     }
 
-    // What was paid for is heard of, and asked about.
+    // What was paid for is heard of, and asked about, whether or not a probe is due.
     flow.deliver(&told).await;
     flow.stands(&told, "success 1 success").await;
     flow.tell("callbacks", json!([])).await;
-    flow.deliver(&asked).await;
-    flow.time_comes(&asked).await;
-    flow.stands(&asked, "success 1 success").await;
-    assert_eq!(flow.sandbox.requests("look_up").await, 1);
-    // A look-up that came through proves nothing of the wallet.
-    flow.until(&format!("{TARGET} = 'supplier:at-ishare'"), "open").await;
+    flow.sql("update fulfillment_logs set retry_after = now() + interval '1 hour' where status = 'pending'").await;
+    for (order, probe) in asked.iter().zip(["now() + interval '1 hour'", "now()"]) {
+        flow.sql(&format!("update rowcall.targets set next_probe_at = {probe} where state = 'open'")).await;
+        flow.deliver(order).await;
+        flow.time_comes(order).await;
+        flow.stands(order, "success 1 success").await;
+    }
+    // That proves nothing of the wallet.
+    assert_eq!(flow.text(&format!("{TARGET} = 'supplier:at-ishare'")).await, "open");
+    assert_eq!(flow.sandbox.requests("look_up").await, 2);
 
     flow.tell("wallet", json!({ "pesewas": 450 * 6 })).await;
     // A row that was told to wait comes back within a minute, and the probe sooner: that time passes.
-    eventually_all(&flow, 8).await;
+    let_time_pass(&flow, 9).await;
     flow.until(&format!("{TARGET} = 'supplier:at-ishare'"), "closed").await;
     for order in &waiting {
         flow.stands(order, "success 1 success").await;
         assert_eq!(flow.log(order, "error_message").await, "");
     }
     assert_eq!(flow.text("select count(*) from rowcall.attempts where settled_as in ('retry', 'failed')").await, "0");
-    assert_eq!(flow.sandbox.book().await, ["delivered"; 8]);
+    assert_eq!(flow.sandbox.book().await, ["delivered"; 9]);
+}
+
+#[tokio::test]
+async fn another_supplier_has_another_breaker() {
+    let flow = Flow::with("codecraft", |text| text, &["--wallet", "0"]).await;
+    let order = flow.order("0261234567").await;
+    flow.until(&format!("{TARGET} = 'supplier:codecraft'"), "open").await;
+    flow.stands(&order, "pending 1 pending").await;
+    flow.tell("wallet", json!({ "pesewas": 450 })).await;
+    let flow = flow.replace_supplier("spfastit").await;
+    flow.time_comes(&order).await;
+    flow.stands(&order, "processing 1 processing accepted").await;
+    flow.time_comes(&order).await;
+    flow.stands(&order, "success 1 success").await;
+    let breakers = "select string_agg(target || ' ' || state, ', ' order by target) from rowcall.targets where target like 'supplier%'";
+    assert_eq!(flow.text(breakers).await, "supplier closed, supplier:codecraft open, supplier:spfastit closed");
+    assert_eq!(flow.sandbox.book().await, ["delivered"]);
 }
 
 /// Lets time pass until so many orders are delivered.
-async fn eventually_all(flow: &Flow, number: usize) {
+async fn let_time_pass(flow: &Flow, number: usize) {
     let began = std::time::Instant::now();
     while flow.text("select count(*) from fulfillment_logs where status = 'success'").await != number.to_string() {
         assert!(began.elapsed() < crate::database::PATIENCE, "{}", flow.run.log());
