@@ -23,6 +23,7 @@ static SCRIPT: Script = Script {
     given: include_str!("../../../sql/demo/crm/given.sql"),
     invite: include_str!("../../../sql/demo/crm/invite.sql"),
     look: include_str!("../../../sql/demo/crm/look.sql"),
+    keys: None,
     scenes: &SCENES,
     effects: "changes of memberships in effects.jsonl",
     faults: ("accept-then-close, accept-then-hang, close, hang, …", r#"{"kind": "accept-then-close"}"#),

@@ -19,6 +19,7 @@ mod system;
 mod scene;
 mod table;
 mod whatsapp;
+mod supplier;
 mod crm;
 
 use std::path::PathBuf;
