@@ -6,3 +6,4 @@
 pub mod fienta;
 pub mod whatsapp;
 pub mod postgres;
+mod server;

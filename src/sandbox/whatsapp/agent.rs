@@ -8,9 +8,9 @@ use axum::extract::State as Shared;
 use axum::http::Response;
 use serde_json::{Value, json};
 
-use super::fault::{Left, answer};
-use super::serve::HangUp;
+use super::fault::Left;
 use super::state::State;
+use crate::sandbox::server::{HangUp, answer};
 
 pub(super) async fn complete(
     Shared(state): Shared<Arc<State>>,

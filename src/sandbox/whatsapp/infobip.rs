@@ -8,10 +8,10 @@ use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
-use super::fault::{Left, answer};
+use super::fault::Left;
 use super::report;
-use super::serve::HangUp;
 use super::state::{Accepted, State};
+use crate::sandbox::server::{HangUp, answer};
 
 pub(super) async fn send(
     Shared(state): Shared<Arc<State>>,

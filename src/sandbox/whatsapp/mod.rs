@@ -29,6 +29,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use self::state::State;
+use super::server;
 
 pub use self::fault::{Fault, Kind};
 pub use self::report::Report;
@@ -101,7 +102,7 @@ impl Fake {
         let address = listener.local_addr().context("listen")?;
         let end = CancellationToken::new();
         let state = Arc::new(State::open(args)?);
-        tokio::spawn(serve::serve(listener, Arc::clone(&state), end.clone()));
+        tokio::spawn(server::serve(listener, serve::router(Arc::clone(&state)), end.clone()));
         Ok(Self { state, address, end })
     }
 
