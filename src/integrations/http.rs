@@ -13,7 +13,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use reqwest::{Body, Client, ClientBuilder, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -60,6 +60,7 @@ pub struct Http {
 }
 
 /// One request about to be made. Its debug output shows neither address nor headers nor body.
+#[derive(Clone)]
 pub struct Request {
     method: Method,
     url: Url,
@@ -85,6 +86,7 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The body came to its end within its bound.
     pub is_whole: bool,
+    headers: HeaderMap,
     body: Vec<u8>,
 }
 
@@ -148,7 +150,8 @@ impl Http {
             };
             Lost::new(&gate, cause, Some(&error))
         })?;
-        let (status, retry_after) = (response.status(), patience::retry_after(response.headers(), SystemTime::now()));
+        let (status, headers) = (response.status(), response.headers().clone());
+        let retry_after = patience::retry_after(&headers, SystemTime::now());
         // From here on the status is known, whatever becomes of the body.
         let mut body = Vec::new();
         let is_whole = tokio::select! {
@@ -156,25 +159,42 @@ impl Http {
             _ = &mut giving_up => false,
             is_whole = read(response, &mut body, bytes_max) => is_whole,
         };
-        Ok(Answer { status, retry_after, is_whole, body })
+        Ok(Answer { status, retry_after, is_whole, headers, body })
     }
 }
 
 impl Request {
+    /// A GET, to be answered in JSON.
+    pub fn get(url: Url) -> Self {
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        Self { method: Method::GET, url, headers, body: None, answer_bytes_max: ANSWER_BYTES_MAX }
+    }
+
     /// A POST of JSON.
     pub fn post_json(url: Url, body: &serde_json::Value) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(reqwest::header::ACCEPT, HeaderValue::from_static("application/json"));
-        let body = Some(Bytes::from(body.to_string()));
-        Self { method: Method::POST, url, headers, body, answer_bytes_max: ANSWER_BYTES_MAX }
+        Self::get(url).sending(Method::POST, body)
+    }
+
+    /// A PUT of JSON.
+    pub fn put_json(url: Url, body: &serde_json::Value) -> Self {
+        Self::get(url).sending(Method::PUT, body)
+    }
+
+    fn sending(mut self, method: Method, body: &serde_json::Value) -> Self {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Self { method, body: Some(Bytes::from(body.to_string())), ..self }
     }
 
     /// The same with this authorization; an error when no header can carry it.
-    pub fn authorized(mut self, scheme: &str, secret: &str) -> Result<Self, reqwest::header::InvalidHeaderValue> {
-        let mut value = HeaderValue::from_str(&format!("{scheme} {secret}"))?;
+    pub fn authorized(self, scheme: &str, secret: &str) -> Result<Self, InvalidHeaderValue> {
+        self.header(AUTHORIZATION, &format!("{scheme} {secret}"))
+    }
+
+    /// The same with this header, whose value is taken for a secret; an error when no header can carry it.
+    pub fn header(mut self, name: HeaderName, value: &str) -> Result<Self, InvalidHeaderValue> {
+        let mut value = HeaderValue::from_str(value)?;
         value.set_sensitive(true);
-        self.headers.insert(reqwest::header::AUTHORIZATION, value);
+        self.headers.insert(name, value);
         Ok(self)
     }
 
@@ -188,6 +208,12 @@ impl Request {
         }
         outgoing
     }
+
+    /// The same, of whose answer so many bytes are kept.
+    #[must_use]
+    pub fn keeping(self, answer_bytes_max: usize) -> Self {
+        Self { answer_bytes_max, ..self }
+    }
 }
 
 impl fmt::Debug for Request {
@@ -197,9 +223,19 @@ impl fmt::Debug for Request {
 }
 
 impl Answer {
+    /// The body, as far as it was kept.
+    pub fn bytes(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The body in this shape; nothing when it is not whole, or is not that.
     pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
         if self.is_whole { serde_json::from_slice(&self.body).ok() } else { None }
+    }
+
+    /// A header, if it is there once or more and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 }
 
@@ -224,6 +260,13 @@ impl Lost {
         };
         Self { sent, cause, reason: cut(&reason, REASON_CHARS_MAX) }
     }
+}
+
+/// The address with these parts after its path; nothing when it cannot have any.
+pub fn join(base: &Url, parts: &[&str]) -> Option<Url> {
+    let mut url = base.clone();
+    url.path_segments_mut().ok()?.pop_if_empty().extend(parts);
+    Some(url)
 }
 
 /// Ends when the exchange must; with the cause.
