@@ -18,6 +18,8 @@ wanted (relation, privileges) as (
         ('slots', '{select,insert,delete}'),
         ('attempts', '{select,insert,delete}'),
         ('contact_turns', '{select,insert,update}'),
+        ('fluent_pages', '{select,insert,update,delete}'),
+        ('fluent_mapped', '{select}'),
         ('work', '{select}'),
         ('queue_health', '{select}'),
         ('history', '{select}')
@@ -38,6 +40,17 @@ wanted (relation, privileges) as (
     ) as o (name, privileges)
     join pg_class as c on c.relname = o.name and c.relnamespace = 'public'::regnamespace
     where 'actions' = any ($1::text[])
+    union all
+    -- And those of syncs.
+    select c.oid::regclass, o.privileges
+    from (values
+        ('requests', '{select,insert,update}'::text[]),
+        ('fluent_tickets', '{select,insert,update}'),
+        ('fluent_urgencies', '{select}'),
+        ('fluent_categories', '{select}')
+    ) as o (name, privileges)
+    join pg_class as c on c.relname = o.name and c.relnamespace = 'public'::regnamespace
+    where 'fluent_sync_status' = any ($1::text[])
 ),
 
 lacking as (

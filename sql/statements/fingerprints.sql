@@ -32,5 +32,7 @@ where i.relkind = 'i'
       'codes_due_idx', 'codes_stopped_idx', 'attempts_key_idx', 'attempts_settled_at_idx',
       'actions_due_idx', 'actions_turn_idx', 'actions_stopped_idx', 'action_responses_action_idx',
       'action_responses_message_idx', 'action_responses_reference_key', 'messages_whatsapp_idx', 'messages_indicator_idx',
-      'messages_update_key', 'messages_reply_key', 'contacts_digits_idx'
+      'messages_update_key', 'messages_reply_key', 'contacts_digits_idx',
+      'fluent_sync_status_due_idx', 'fluent_sync_status_stopped_idx', 'fluent_sync_status_covered_idx',
+      'fluent_tickets_request_idx', 'fluent_tickets_updated_idx'
   )

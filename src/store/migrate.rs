@@ -28,23 +28,29 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 20] = [
+static CURRENT: [(&str, &str); 26] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
+    ("sql/kept/fluent.sql", include_str!("../../sql/kept/fluent.sql")),
     ("sql/functions/operator.sql", include_str!("../../sql/functions/operator.sql")),
     ("sql/functions/codes.sql", include_str!("../../sql/functions/codes.sql")),
     ("sql/views/work.sql", include_str!("../../sql/views/work.sql")),
     ("sql/views/queue_health.sql", include_str!("../../sql/views/queue_health.sql")),
     ("sql/views/history.sql", include_str!("../../sql/views/history.sql")),
+    ("sql/views/fluent_mapped.sql", include_str!("../../sql/views/fluent_mapped.sql")),
     ("sql/functions/replies.sql", include_str!("../../sql/functions/replies.sql")),
     ("sql/functions/actions.sql", include_str!("../../sql/functions/actions.sql")),
     ("sql/functions/feedback.sql", include_str!("../../sql/functions/feedback.sql")),
     ("sql/functions/whatsapp.sql", include_str!("../../sql/functions/whatsapp.sql")),
+    ("sql/functions/fluent.sql", include_str!("../../sql/functions/fluent.sql")),
+    ("sql/functions/fluent_tickets.sql", include_str!("../../sql/functions/fluent_tickets.sql")),
+    ("sql/functions/fluent_api.sql", include_str!("../../sql/functions/fluent_api.sql")),
     ("triggers/stamp.sql", include_str!("../../triggers/stamp.sql")),
     ("triggers/ring.sql", include_str!("../../triggers/ring.sql")),
     ("triggers/codes.sql", include_str!("../../triggers/codes.sql")),
     ("triggers/actions.sql", include_str!("../../triggers/actions.sql")),
+    ("triggers/fluent.sql", include_str!("../../triggers/fluent.sql")),
     ("sql/kept/templates.sql", include_str!("../../sql/kept/templates.sql")),
     ("sql/supabase/grants.sql", include_str!("../../sql/supabase/grants.sql")),
     ("sql/supabase/realtime.sql", include_str!("../../sql/supabase/realtime.sql")),

@@ -16,6 +16,7 @@ pub mod workers;
 pub mod operator;
 pub mod actions;
 pub mod whatsapp;
+pub mod fluent;
 pub mod doctor;
 
 use std::fmt::Write as _;

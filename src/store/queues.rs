@@ -31,8 +31,16 @@ pub static ACTIONS: Statements = Statements {
     next: Some(include_str!("../../sql/queues/actions/next.sql")),
 };
 
+/// Syncs with FluentSupport: `public.fluent_sync_status`, whose tickets become `public.requests`.
+pub static FLUENT: Statements = Statements {
+    queue: "fluent_sync_status",
+    claim: include_str!("../../sql/queues/fluent_sync_status/claim.sql"),
+    settle: include_str!("../../sql/queues/fluent_sync_status/settle.sql"),
+    next: None,
+};
+
 /// Every queue of this build.
-pub static ALL: [&Statements; 2] = [&CODES, &ACTIONS];
+pub static ALL: [&Statements; 3] = [&CODES, &ACTIONS, &FLUENT];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {
