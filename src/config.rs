@@ -2,6 +2,7 @@
 //!
 //! Secrets are `SecretString`s from here on, so that no log and no debug output can show them.
 
+mod fluent;
 mod http;
 mod providers;
 
@@ -14,6 +15,7 @@ use crate::http::Settings as HttpSettings;
 use crate::http::jwt::KeySetError;
 use crate::integrations::command::own_binary;
 use crate::integrations::fienta;
+use crate::integrations::fluent::Settings as FluentSettings;
 use crate::integrations::monitor::{Monitor, MonitorError};
 use crate::integrations::whatsapp;
 use crate::store::connect::{AddressError, Database};
@@ -113,6 +115,8 @@ pub struct Config {
     pub fienta: fienta::Settings,
     /// The provider of WhatsApp, and the agent.
     pub whatsapp: whatsapp::Settings,
+    /// The site with FluentSupport.
+    pub fluent: FluentSettings,
 }
 
 /// Where variables come from; the tests bring their own.
@@ -179,6 +183,7 @@ impl Config {
             http: http::settings(environment, &whatsapp.meta)?,
             fienta: fienta_settings(environment)?,
             whatsapp,
+            fluent: fluent::settings(environment)?,
         })
     }
 }
@@ -261,6 +266,9 @@ mod tests {
             ("WHATSAPP_ACCESS_TOKEN", "two words", "white space"),
             ("INFOBIP_SENDER", "0241234567", "with its country code"),
             ("AGENT_API_URL", "https://example.com/v1", "AGENT_MODEL"),
+            ("FLUENT_API_URL", "example.com", "http or https"),
+            ("FLUENT_DATE_FILTER", "17.10.2025", "such as 2025-10-17"),
+            ("FLUENT_SITE_TIMEZONE", "Mars/Olympus", "such as Europe/Tallinn"),
         ] {
             let error = read(&[url, (variable, value)]).unwrap_err();
             let text = crate::store::chain(&error);
@@ -278,7 +286,7 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
-        assert_eq!(config.queues, ["codes", "actions"]);
+        assert_eq!(config.queues, ["codes", "actions", "fluent_sync_status"]);
     }
 
     #[test]
@@ -290,6 +298,8 @@ mod tests {
             "WHATSAPP_VERIFY_TOKEN",
             "INFOBIP_API_KEY",
             "AGENT_API_KEY",
+            "FLUENT_API_USERNAME",
+            "FLUENT_API_PASSWORD",
         ];
         let mut pairs = vec![
             ("DATABASE_URL", "postgres://u:hidden@localhost/app"),

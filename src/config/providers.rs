@@ -58,7 +58,7 @@ fn infobip_address(text: &str) -> Result<Url, ConfigError> {
     address("INFOBIP_BASE_URL", &format!("{scheme}{text}"))
 }
 
-fn address(variable: &'static str, text: &str) -> Result<Url, ConfigError> {
+pub(super) fn address(variable: &'static str, text: &str) -> Result<Url, ConfigError> {
     let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     // It may hold a password, so it is not shown.
     url.ok_or(ConfigError::Secret { variable, expected: "an http or https address" })

@@ -10,6 +10,7 @@ pub mod command;
 pub mod http;
 pub mod fienta;
 pub mod whatsapp;
+pub mod fluent;
 pub mod monitor;
 
 use std::fmt;
