@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use crate::sandbox::fienta::FientaArgs;
+use crate::sandbox::fluent::FluentArgs;
 use crate::sandbox::postgres::PostgresArgs;
 use crate::sandbox::whatsapp::WhatsAppArgs;
 
@@ -16,4 +17,6 @@ pub enum SandboxCommand {
     /// The servers of WhatsApp's two providers and of an agent, with faults on request
     #[command(name = "whatsapp")]
     WhatsApp(WhatsAppArgs),
+    /// A WordPress site with FluentSupport and thousands of tickets, with faults and edits on request
+    Fluent(FluentArgs),
 }

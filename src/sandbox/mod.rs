@@ -5,5 +5,6 @@
 
 pub mod fienta;
 pub mod whatsapp;
+pub mod fluent;
 pub mod postgres;
 mod server;
