@@ -7,6 +7,8 @@ pub mod status;
 pub mod history;
 pub mod operate;
 pub mod doctor;
+pub mod fluent;
+pub mod hash_password;
 pub mod sandbox;
 pub mod bench;
 pub mod completions;
@@ -27,7 +29,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{self, LogFormat, ProcessEnvironment};
 use crate::integrations::guard::guard;
 use crate::sandbox::postgres::run_with_cluster;
-use crate::sandbox::{fienta, whatsapp};
+use crate::sandbox::{fienta, fluent as fluent_site, whatsapp};
 use crate::store::Store;
 use crate::store::connect::Session;
 
@@ -67,6 +69,11 @@ enum Command {
     /// Go on with a paused queue, and probe its provider at once if its breaker is open
     #[command(after_help = "Example:\n  rowcall resume codes")]
     Resume(operate::QueueArgs),
+    /// Pull the tickets of FluentSupport
+    #[command(subcommand)]
+    Fluent(fluent::FluentCommand),
+    /// Make the hash of a password, which it reads from standard input, for `ROWCALL_ADMIN_PASSWORD_HASH`
+    HashPassword,
     /// Find what is wrong here, each problem with what mends it
     Doctor(doctor::DoctorArgs),
     /// Measure the engine on a scratch database of its own
@@ -124,11 +131,14 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cancel(args) => operate::cancel(args).await,
         Command::Pause(args) => operate::pause(args).await,
         Command::Resume(args) => operate::resume(args).await,
+        Command::Fluent(command) => fluent::run(command).await,
+        Command::HashPassword => hash_password::run(),
         Command::Doctor(args) => doctor::run(args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Bench(command) => bench::run(command).await,
         Command::Sandbox(sandbox::SandboxCommand::Postgres(args)) => run_with_cluster(args).await,
         Command::Sandbox(sandbox::SandboxCommand::WhatsApp(args)) => whatsapp::run(args).await,
+        Command::Sandbox(sandbox::SandboxCommand::Fluent(args)) => fluent_site::run(args).await,
         Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {
             unreachable!("dispatched before the runtime started")
         }

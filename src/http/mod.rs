@@ -10,6 +10,7 @@
 pub mod server;
 pub mod auth;
 pub mod jwt;
+pub mod login;
 pub mod webhooks;
 mod origin;
 mod observe;
@@ -25,7 +26,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -57,6 +58,8 @@ pub struct Limits {
     pub body: Duration,
     /// From the end of the head to the answer.
     pub answer: Duration,
+    /// For what a request asks for and waits for; less than `answer`.
+    pub wait: Duration,
     /// The largest body.
     pub body_bytes_max: usize,
     /// Connections at a time; more wait to be accepted.
@@ -69,6 +72,7 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
             answer: Duration::from_secs(30),
+            wait: Duration::from_secs(20),
             body_bytes_max: 1 << 20,
             connections_max: 512,
         }
@@ -102,8 +106,12 @@ impl std::ops::Deref for App {
 /// Every route, behind what it needs.
 fn router(app: &App) -> Router {
     let only = |role: Role| from_fn_with_state((app.clone(), role), auth::require);
-    let open =
-        Router::new().route("/", get(index)).route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
+    let open = Router::new()
+        .route("/", get(index))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/api/auth/login", post(login::login))
+        .merge(api::opens());
     // What a provider calls carries its own proof, and the Host under which the provider knows us.
     let here = open
         .merge(api::reads().route_layer(only(Role::Reader)))

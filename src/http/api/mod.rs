@@ -1,6 +1,7 @@
 //! The API: one file a document. Every handler calls the SQL function of the same meaning and answers what that said.
 
 mod actions;
+mod fluent;
 mod operate;
 
 use axum::Router;
@@ -9,7 +10,7 @@ use axum::routing::{get, post};
 use super::App;
 
 /// For the index.
-pub(super) const PATHS: [&str; 7] = [
+pub(super) const PATHS: [&str; 11] = [
     "GET /api/status",
     "GET /api/history?queue=&key=&limit=",
     "POST /api/queues/{queue}/pause",
@@ -17,7 +18,16 @@ pub(super) const PATHS: [&str; 7] = [
     "POST /api/queues/{queue}/rows/{key}/{retry|cancel}",
     "POST /action-feedback",
     "GET /api/actions/{id}",
+    "POST /api/fluent/sync",
+    "GET /api/fluent/status",
+    "GET /api/fluent/tickets?page=&per_page=&status=&category=&urgency=&search=",
+    "POST /api/auth/login",
 ];
+
+/// What anybody may ask.
+pub(super) fn opens() -> Router<App> {
+    Router::new().route("/api/fluent/status", get(fluent::status))
+}
 
 /// What a reader may ask.
 pub(super) fn reads() -> Router<App> {
@@ -25,6 +35,7 @@ pub(super) fn reads() -> Router<App> {
         .route("/api/status", get(operate::status))
         .route("/api/history", get(operate::history))
         .route("/api/actions/{id}", get(actions::details))
+        .route("/api/fluent/tickets", get(fluent::tickets))
 }
 
 /// What changes something.
@@ -35,4 +46,5 @@ pub(super) fn writes() -> Router<App> {
         .route("/api/queues/{queue}/rows/{key}/retry", post(operate::retry))
         .route("/api/queues/{queue}/rows/{key}/cancel", post(operate::cancel))
         .route("/action-feedback", post(actions::feedback))
+        .route("/api/fluent/sync", post(fluent::sync))
 }
