@@ -32,6 +32,7 @@ mod demo;
 mod command;
 mod fienta;
 mod whatsapp;
+mod fluent;
 mod private_cluster;
 
 mod http_auth;
