@@ -79,7 +79,8 @@ impl Site {
     pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         // WordPress shows an application password in groups, and takes it without the spaces too.
         let spoken = secrets.into_iter().flat_map(|secret| [secret.to_owned(), secret.replace(' ', "")]);
-        let spoken: Vec<String> = spoken.collect();
+        // A login of two letters would blacken every word.
+        let spoken: Vec<String> = spoken.filter(|secret| secret.chars().count() > 2).collect();
         Self { redactor: Redactor::new(spoken.iter().map(String::as_str)) }
     }
 
