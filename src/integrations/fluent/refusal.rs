@@ -124,7 +124,7 @@ impl Site {
             408 | 425 | 500 => {
                 failure(Fault::Transient, format!("FluentSupport could not do it ({what}{quote}); {AGAIN}"))
             }
-            400 | 402..=407 | 409..=424 | 426 | 428 | 430..=499 => failure(
+            400 | 402 | 404..=407 | 409..=424 | 426 | 428 | 430..=499 => failure(
                 Fault::Item,
                 format!(
                     "FluentSupport refused the question ({what}{quote}). Look at the site, then use rowcall.retry."
@@ -177,10 +177,11 @@ fn by_code(code: &str, status: u16, what: &str) -> Option<Failure> {
                  is the site that has it."
             ),
         ),
-        (_, 401) => (
+        (_, 401 | 403) => (
             Fault::Credentials,
             format!(
-                "The site refused the login ({what}); syncs wait until FLUENT_API_USERNAME and FLUENT_API_PASSWORD are right."
+                "The site refused the login ({what}); syncs wait until FLUENT_API_USERNAME and FLUENT_API_PASSWORD are right, and \
+                 no security plugin keeps the API closed to them."
             ),
         ),
         _ => return None,

@@ -65,6 +65,11 @@ async fn every_refusal_has_its_fault_and_its_hint() {
             Whose::Credentials,
             "HTTP 401, some_plugins_own",
         ),
+        (
+            answer(403, json!({"code": "itsec_rest_api_access_restricted", "message": "x"})),
+            Whose::Credentials,
+            "HTTP 403",
+        ),
         (Kind::Close, Whose::Transient, "did not answer"),
     ] {
         world.fake.fault(Fault::new(kind));
