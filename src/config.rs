@@ -17,7 +17,8 @@ use crate::integrations::command::own_binary;
 use crate::integrations::fienta;
 use crate::integrations::fluent::Settings as FluentSettings;
 use crate::integrations::monitor::{Monitor, MonitorError};
-use crate::integrations::whatsapp;
+use crate::integrations::supplier::profile::ProfileError;
+use crate::integrations::{supplier, whatsapp};
 use crate::store::connect::{AddressError, Database};
 use crate::store::queues;
 
@@ -73,6 +74,15 @@ pub enum ConfigError {
         #[source]
         source: KeySetError,
     },
+    /// A supplier's profile cannot be used.
+    #[error("{variable}")]
+    Profile {
+        /// The variable.
+        variable: &'static str,
+        /// Which key of it, and why not.
+        #[source]
+        source: ProfileError,
+    },
     /// Anything else.
     #[error("{variable}={value:?}: {expected}")]
     Value {
@@ -115,6 +125,8 @@ pub struct Config {
     pub fienta: fienta::Settings,
     /// The provider of WhatsApp, and the agent.
     pub whatsapp: whatsapp::Settings,
+    /// The supplier of data bundles.
+    pub supplier: supplier::Settings,
     /// The site with FluentSupport.
     pub fluent: FluentSettings,
 }
@@ -183,6 +195,7 @@ impl Config {
             http: http::settings(environment, &whatsapp.meta)?,
             fienta: fienta_settings(environment)?,
             whatsapp,
+            supplier: providers::supplier(environment)?,
             fluent: fluent::settings(environment)?,
         })
     }
@@ -196,7 +209,7 @@ fn fienta_settings(environment: &impl Environment) -> Result<fienta::Settings, C
         .ok_or_else(|| value("FIENTA_CLI", &command, "a command with its arguments, quoted as in a shell"))?;
     let event_id = environment.get("FIENTA_EVENT_ID");
     if let Some(id) = event_id.as_deref().filter(|id| !id.bytes().all(|b| b.is_ascii_digit()) || id.len() > 20) {
-        return Err(value("FIENTA_EVENT_ID", id, "the number of the event, such as 118714"));
+        return Err(value("FIENTA_EVENT_ID", id, "the number of the event, such as 200100"));
     }
     Ok(fienta::Settings {
         argv,
@@ -266,6 +279,13 @@ mod tests {
             ("WHATSAPP_ACCESS_TOKEN", "two words", "white space"),
             ("INFOBIP_SENDER", "0241234567", "with its country code"),
             ("AGENT_API_URL", "https://example.com/v1", "AGENT_MODEL"),
+            ("AT_ISHARE_PROFILE", "nobody", "at-ishare, codecraft, spfastit, hubnet, xpress"),
+            ("AT_ISHARE_PROFILE", "/does/not/exist.toml", "read /does/not/exist.toml"),
+            ("AT_ISHARE_API_URL", "example.com", "http or https"),
+            ("AT_ISHARE_API_URL", "https://u:p@example.com", "without a password"),
+            ("AT_ISHARE_CALLBACK_URL", "https://example.com/?x=1", "without ?"),
+            ("AT_ISHARE_API_KEY", "two words", "white space"),
+            ("AT_ISHARE_API_SECRET", "é", "no header can carry"),
             ("FLUENT_API_URL", "example.com", "http or https"),
             ("FLUENT_DATE_FILTER", "17.10.2025", "such as 2025-10-17"),
             ("FLUENT_SITE_TIMEZONE", "Mars/Olympus", "such as Europe/Tallinn"),
@@ -286,7 +306,8 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
-        assert_eq!(config.queues, ["codes", "actions", "fluent_sync_status"]);
+        assert_eq!(config.queues, ["codes", "actions", "fulfillment_logs", "fluent_sync_status"]);
+        assert_eq!(config.supplier.profile.name, "at-ishare");
     }
 
     #[test]
@@ -298,13 +319,17 @@ mod tests {
             "WHATSAPP_VERIFY_TOKEN",
             "INFOBIP_API_KEY",
             "AGENT_API_KEY",
+            "AT_ISHARE_API_KEY",
+            "AT_ISHARE_API_SECRET",
             "FLUENT_API_USERNAME",
             "FLUENT_API_PASSWORD",
         ];
+        let token = "hidden-hidden-hidden";
         let mut pairs = vec![
             ("DATABASE_URL", "postgres://u:hidden@localhost/app"),
             ("AGENT_API_URL", "https://agent.example.com/v1"),
             ("AGENT_MODEL", "small"),
+            ("ROWCALL_API_TOKEN", token),
         ];
         pairs.extend(secrets.map(|variable| (variable, "hidden")));
         let config = read(&pairs).unwrap();

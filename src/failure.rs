@@ -59,12 +59,16 @@ pub struct Failure {
     pub after: Option<Duration>,
     /// The operation may have taken effect: the next attempt verifies before it repeats.
     pub uncertain: bool,
+    /// How long nothing at all should start on the target, where the provider asks everybody for patience.
+    pub rest: Option<Duration>,
+    /// The provider was not asked, so that this says nothing about how it is.
+    pub unasked: bool,
 }
 
 impl Failure {
     /// A failure whose operation certainly had no effect.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, message: message.into(), after: None, uncertain: false }
+        Self { fault, message: message.into(), after: None, uncertain: false, rest: None, unasked: false }
     }
 
     /// The same, of an operation that may have taken effect.
@@ -80,6 +84,20 @@ impl Failure {
         self.after = Some(delay);
         self
     }
+
+    /// The same, after which nothing should start on the target for so long.
+    #[must_use]
+    pub fn resting(mut self, rest: Duration) -> Self {
+        self.rest = Some(rest);
+        self
+    }
+
+    /// The same, found before the provider was asked.
+    #[must_use]
+    pub fn unasked(mut self) -> Self {
+        self.unasked = true;
+        self
+    }
 }
 
 impl From<Failure> for Outcome {
@@ -91,6 +109,8 @@ impl From<Failure> for Outcome {
             result: None,
             error: Some(failure.message),
             fault: Some(failure.fault),
+            rest: failure.rest,
+            unasked: failure.unasked,
         }
     }
 }

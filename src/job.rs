@@ -3,12 +3,13 @@
 //! It is made by `claim.sql` and by nothing else. The payload is carried as the JSON text that Postgres sent and is
 //! parsed by the integration that knows its shape, so an operation that needs no payload pays for no parsing.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// One due row under one claim.
-#[derive(Debug)]
 pub struct Job {
     /// The queue it was claimed from.
     pub queue: &'static str,
@@ -30,6 +31,23 @@ pub struct Job {
     pub payload: Box<RawValue>,
 }
 
+impl fmt::Debug for Job {
+    /// The payload is a person's, and is left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { queue, key, generation, token, attempt, max_attempts, uncertain, operation, payload: _ } = self;
+        f.debug_struct("Job")
+            .field("queue", queue)
+            .field("key", key)
+            .field("generation", generation)
+            .field("token", token)
+            .field("attempt", attempt)
+            .field("max_attempts", max_attempts)
+            .field("uncertain", uncertain)
+            .field("operation", operation)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Job {
     /// The key to give to the outside world: the same over all attempts of a request, another for the next request.
     pub fn idempotency_key(&self) -> String {
@@ -44,5 +62,30 @@ impl Job {
     /// The payload in the shape that the operation expects.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.payload.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use serde_json::value::to_raw_value;
+
+    use super::*;
+
+    #[test]
+    fn what_a_person_wrote_is_not_in_debug_output() {
+        let job = Job {
+            queue: "actions",
+            key: "17".to_owned(),
+            generation: 1,
+            token: Uuid::nil(),
+            attempt: 1,
+            max_attempts: 8,
+            uncertain: false,
+            operation: "reply".to_owned(),
+            payload: to_raw_value(&json!({ "text": "hidden" })).unwrap(),
+        };
+        let shown = format!("{job:?}");
+        assert!(shown.contains("17") && !shown.contains("hidden"), "{shown}");
     }
 }

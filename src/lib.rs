@@ -12,6 +12,7 @@ pub mod queue;
 pub mod retry;
 pub mod rate;
 pub mod readiness;
+pub mod sheet;
 
 pub mod config;
 

@@ -44,7 +44,7 @@ impl fmt::Display for Verdict {
 }
 
 /// What one attempt came to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Outcome {
     /// What becomes of the request.
     pub verdict: Verdict,
@@ -58,12 +58,40 @@ pub struct Outcome {
     pub error: Option<String>,
     /// Whose fault it is, where it is one; decides about the breaker.
     pub fault: Option<Fault>,
+    /// How long nothing at all should start on the target.
+    pub rest: Option<Duration>,
+    /// The provider was not asked, so that a probe proves nothing.
+    pub unasked: bool,
+}
+
+impl fmt::Debug for Outcome {
+    /// What the provider answered and what is told of it can quote a person, and are left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verdict, delay, uncertain, result: _, error: _, fault, rest, unasked } = self;
+        f.debug_struct("Outcome")
+            .field("verdict", verdict)
+            .field("delay", delay)
+            .field("uncertain", uncertain)
+            .field("fault", fault)
+            .field("rest", rest)
+            .field("unasked", unasked)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Outcome {
     /// It took effect; `result` is what `settle.sql` applies to the row.
     pub fn done(result: Option<Value>) -> Self {
-        Self { verdict: Verdict::Done, delay: None, uncertain: false, result, error: None, fault: None }
+        Self {
+            verdict: Verdict::Done,
+            delay: None,
+            uncertain: false,
+            result,
+            error: None,
+            fault: None,
+            rest: None,
+            unasked: false,
+        }
     }
 
     /// A part of it is done, and the rest follows at once: no attempt is spent. A long operation is cut so, that it loses
@@ -71,5 +99,20 @@ impl Outcome {
     /// and `claim.sql` hands back.
     pub fn part(result: Value) -> Self {
         Self { verdict: Verdict::Wait, delay: Some(Duration::ZERO), ..Self::done(Some(result)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_provider_answered_is_not_in_debug_output() {
+        let mut outcome = Outcome::done(Some(json!({ "text": "hidden" })));
+        outcome.error = Some("hidden".to_owned());
+        let shown = format!("{outcome:?}");
+        assert!(shown.contains("Done") && !shown.contains("hidden"), "{shown}");
     }
 }

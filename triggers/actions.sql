@@ -12,7 +12,7 @@ begin
         new.reply_status := null;
     elsif tg_op = 'INSERT' then
         new.reply_status := coalesce(new.reply_status, 'pending');
-    elsif new.status is distinct from old.status or new.user_response is distinct from old.user_response then
+    elsif new.status is distinct from old.status or coalesce(new.user_response, '') <> coalesce(old.user_response, '') then
         new.reply_status := 'pending';
     end if;
     new.held_back := false;
@@ -36,7 +36,7 @@ for each row
 when (
     new.claim_token is not distinct from old.claim_token
     and (new.status in ('approved', 'denied', 'edited') or old.status in ('approved', 'denied', 'edited'))
-    and (new.status is distinct from old.status or new.user_response is distinct from old.user_response)
+    and (new.status is distinct from old.status or coalesce(new.user_response, '') <> coalesce(old.user_response, ''))
 )
 execute function rowcall.ask_reply();
 
@@ -55,7 +55,7 @@ when (
     and (new.reply_status in ('pending', 'processing') or old.reply_status in ('pending', 'processing'))
     and (
         new.status is distinct from old.status
-        or new.user_response is distinct from old.user_response
+        or coalesce(new.user_response, '') <> coalesce(old.user_response, '')
         or new.reply_status is distinct from old.reply_status
     )
 )

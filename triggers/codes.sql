@@ -50,12 +50,16 @@ when (new.status in ('creating', 'updating', 'deleting', 'renaming') and new.cla
 execute function rowcall.complete_code_request();
 
 create or replace trigger _050_complete_update
-before update of status, metadata on public.codes
+before update of status, metadata, code on public.codes
 for each row
 when (
     new.claim_token is not distinct from old.claim_token
     and new.status in ('creating', 'updating', 'deleting', 'renaming')
-    and (new.status is distinct from old.status or new.metadata is distinct from old.metadata)
+    and (
+        new.status is distinct from old.status
+        or new.metadata is distinct from old.metadata
+        or new.code::text is distinct from old.code::text
+    )
 )
 execute function rowcall.complete_code_request();
 
@@ -65,9 +69,10 @@ for each row
 when (new.status in ('creating', 'updating', 'deleting', 'renaming') and new.claim_token is null)
 execute function rowcall.stamp();
 
--- Leaving a due status counts too: it takes the request back, and what runs must not overwrite that.
+-- Leaving a due status counts too: it takes the request back, and what runs must not overwrite that. So does another code:
+-- what runs was asked for the old one.
 create or replace trigger _100_stamp_update
-before update of status, metadata on public.codes
+before update of status, metadata, code on public.codes
 for each row
 when (
     new.claim_token is not distinct from old.claim_token
@@ -75,7 +80,11 @@ when (
         new.status in ('creating', 'updating', 'deleting', 'renaming')
         or old.status in ('creating', 'updating', 'deleting', 'renaming')
     )
-    and (new.status is distinct from old.status or new.metadata is distinct from old.metadata)
+    and (
+        new.status is distinct from old.status
+        or new.metadata is distinct from old.metadata
+        or new.code::text is distinct from old.code::text
+    )
 )
 execute function rowcall.stamp();
 
@@ -86,7 +95,7 @@ when (new.status in ('creating', 'updating', 'deleting', 'renaming'))
 execute function rowcall.ring('codes');
 
 create or replace trigger _900_ring_update
-after update of status, metadata on public.codes
+after update of status, metadata, code on public.codes
 for each row
 when (
     new.status in ('creating', 'updating', 'deleting', 'renaming')

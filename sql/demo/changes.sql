@@ -1,32 +1,78 @@
--- What the demo's tail shows: codes that changed since $1, or that a worker holds, with their attempts after $2, and now.
--- One statement, so that a row and its attempts are of one moment. A change may come to light later than its time says,
--- as may an attempt than its number; whoever looks, looks back a little and knows what it has seen.
+-- What the demo's tail shows: rows of every queue that changed since $1, or that a worker holds, with their attempts after
+-- $2, and now. One statement, so that a row and its attempts are of one moment. A change may come to light later than its
+-- time says, as may an attempt than its number; whoever looks, looks back a little and knows what it has seen.
+-- One arm a queue. `asked` is what a person did, for "asked for by somebody".
 select
-    c.id::text as key,
-    c.code,
-    c.status,
-    c.attempts,
-    coalesce(q.max_attempts, c.max_attempts) as max_attempts,
-    c.generation,
-    c.error_message,
-    c.requested_by,
-    coalesce(c.claimed_until > now(), false) as is_running,
-    extract(epoch from c.next_retry_at - now())::double precision as due_in,
+    r.queue,
+    r.key,
+    r.label,
+    r.status,
+    r.is_due,
+    r.asked,
+    r.attempts,
+    coalesce(q.max_attempts, r.max_attempts) as max_attempts,
+    r.generation,
+    r.error_message,
+    r.requested_by,
+    coalesce(r.claimed_until > now(), false) as is_running,
+    extract(epoch from r.next_retry_at - now())::double precision as due_in,
     array(
         select row_to_json(ended)::jsonb
         from (
-            select h.id, h.settled_as, h.meaning, h.error, extract(epoch from h.duration)::double precision as seconds
+            select
+                h.id,
+                h.settled_as,
+                h.meaning,
+                h.error,
+                h.response ->> 'by' as told_by,
+                extract(epoch from h.duration)::double precision as seconds
             from rowcall.history as h
-            where h.queue = 'codes'
-              and h.key = c.id::text
+            where h.queue = r.queue
+              and h.key = r.key
               and h.id > $2::bigint
             order by h.id
         ) as ended
     ) as ended,
     to_char(clock_timestamp(), 'HH24:MI:SS') as time,
     now() as looked_at
-from public.codes as c
-join rowcall.queues as q on q.queue = 'codes'
-where c.claimed_by is not null
-   or greatest(c.created_at, c.updated_at, c.requested_at) > coalesce($1::timestamptz, '-infinity') - interval '10 seconds'
-order by c.next_retry_at, c.id
+from (
+    select
+        'codes' as queue,
+        c.id::text as key,
+        c.code::text as label,
+        c.status::text as status,
+        c.status in ('creating', 'updating', 'deleting', 'renaming') as is_due,
+        'asked for' as asked,
+        c.attempts,
+        c.max_attempts,
+        c.generation,
+        c.error_message,
+        c.requested_by,
+        c.claimed_by,
+        c.claimed_until,
+        c.next_retry_at,
+        greatest(c.created_at, c.updated_at, c.requested_at) as changed_at
+    from public.codes as c
+    union all
+    select
+        'actions',
+        a.id::text,
+        format('%s #%s', a.action_type, a.id),
+        a.reply_status,
+        coalesce(a.reply_status in ('pending', 'processing'), false),
+        a.status,
+        a.attempts,
+        a.max_attempts,
+        a.generation,
+        coalesce(a.error_message, case when a.held_back then 'Earlier replies to this contact go first.' end),
+        a.requested_by,
+        a.claimed_by,
+        a.claimed_until,
+        a.next_retry_at,
+        greatest(a.created_at, a.updated_at, a.requested_at)
+    from public.actions as a
+) as r
+join rowcall.queues as q on q.queue = r.queue
+where r.claimed_by is not null
+   or r.changed_at > coalesce($1::timestamptz, '-infinity') - interval '10 seconds'
+order by r.next_retry_at, r.queue, r.key

@@ -1,8 +1,7 @@
--- How every attempt at the code named $1 ended after the attempt $2, oldest first.
+-- How every attempt at the rows $2 of the queue $1 ended after the attempt $3, oldest first.
 select h.settled_as
 from rowcall.history as h
-join public.codes as c on c.id::text = h.key
-where h.queue = 'codes'
-  and c.code = $1
-  and h.id > $2
+where h.queue = $1
+  and h.key = any ($2::text[])
+  and h.id > $3
 order by h.id

@@ -165,7 +165,7 @@ begin
     values (
         'actions', before.id::text, before.generation, greatest(before.attempts, 1),
         case when is_sent then 'done' else 'failed' end,
-        coalesce(format('resolved by %s: %s', who, note), settle_action.error),
+        case when who is null then settle_action.error else format('resolved by %s: %s', who, note) end,
         case
             when who is null then jsonb_build_object('by', 'status webhook')
             else jsonb_build_object('resolved_by', who, 'note', note)
@@ -230,13 +230,15 @@ begin
         insert into public.messages (contact_id, direction, message_type, content, metadata)
         select
             shown.contact_id, 'internal', 'action_indicator', replace(shown.action_type, '_', ' '),
-            jsonb_build_object('action_type', shown.action_type) || bubble
+            jsonb_build_object('action_type', shown.action_type, 'made_by', 'rowcall') || bubble
         where not exists (
             select
             from public.messages as m
             where m.message_type = 'action_indicator'
               and m.metadata ->> 'action_id' = shown.id::text
-        );
+        )
+        -- A claim may make it at the same moment.
+        on conflict do nothing;
         get diagnostics more = row_count;
         changed := changed + more;
 
@@ -256,8 +258,10 @@ begin
 end
 $$;
 
--- Mends bubbles that disagree with their rows: of what is due, of what stopped, of the newest, and of a stretch of the
--- table that moves on from call to call. A worker's sweep calls it. Returns how many it mended, some hundreds at most.
+-- Settles what a report has told while the reply was being settled, whose statement could not see it yet: the approved
+-- template is asked for, or the row follows its message. Then mends bubbles that disagree with their rows: of what is due,
+-- of what stopped, of the newest, and of a stretch of the table that moves on from call to call. A worker's sweep calls it.
+-- Returns how many it mended, some hundreds at most.
 create or replace function rowcall.repair_actions() returns integer
 language plpgsql
 set search_path = pg_catalog
@@ -268,6 +272,62 @@ declare
     looked record;
     mended integer := 0;
 begin
+    for looked in
+        select a.id, r.status as told, r.error_code, a.reply_status
+        from (
+            (
+                select n.action_id, n.reference, n.status, n.error_code, n.made_by, n.status_at
+                from public.action_responses as n
+                where n.reference is not null
+                order by n.id desc
+                limit 500
+            )
+            union
+            (
+                select o.action_id, o.reference, o.status, o.error_code, o.made_by, o.status_at
+                from public.actions as u
+                join public.action_responses as o on o.reference = format('actions:%s:%s', u.id, u.generation)
+                where u.reply_status = 'unknown'
+                order by u.id desc
+                limit 500
+            )
+        ) as r
+        join public.actions as a on a.id = r.action_id
+        where r.reference = format('actions:%s:%s', a.id, a.generation)
+          and a.resolved_by is null
+          and r.status_at is not null
+          and case a.reply_status
+              when 'unknown' then r.status in ('sent', 'delivered', 'read', 'failed')
+              when 'sent' then r.status = 'failed'
+              when 'failed' then r.status in ('delivered', 'read')
+                  or (
+                      -- Not one that failed long ago and could have been sent with a template that is named only now.
+                      r.status = 'failed'
+                      and r.error_code = '131047'
+                      and r.made_by is distinct from 'approved_template'
+                      and r.status_at between a.updated_at - interval '2 minutes' and a.updated_at
+                      and a.updated_at > now() - interval '5 minutes'
+                  )
+          end
+        order by a.id
+        limit 100
+    loop
+        if looked.told = 'failed' and rowcall.ask_approved_template(looked.id) then
+            mended := mended + 1;
+        elsif looked.reply_status <> 'failed' or looked.told <> 'failed' then
+            perform rowcall.settle_action(
+                looked.id, looked.told <> 'failed',
+                case
+                    when looked.told = 'failed' then format(
+                        'WhatsApp could not deliver the message%s', coalesce(' (code ' || looked.error_code || ')', '')
+                    )
+                end,
+                null, null
+            );
+            mended := mended + 1;
+        end if;
+    end loop;
+
     for looked in
         select k.id
         from (

@@ -1,4 +1,5 @@
 -- What the queue of codes needs beside its two statements: the row that a rename leaves behind, and the operator's verbs.
+-- They name everything in full, and search public all the same: the users' own triggers on the table run under their path.
 
 -- Puts the row of a renamed code: a copy of the old row, active, under the new code. Called by settle.sql for a rename
 -- that is done. A row of that code that was deleted or never came to be is put to use again; one that lives is left alone.
@@ -6,7 +7,7 @@
 -- locked must not hold up a batch of outcomes: the statement fails soon, and is tried again without the others.
 create or replace function rowcall.put_renamed_code(old_key rowcall.codes_key, new_code text, metadata jsonb) returns text
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, public
 set lock_timeout = '200ms'
 as $$
 declare
@@ -50,14 +51,13 @@ begin
 end
 $$;
 
--- Asks for a stopped code's last request again, or tries a waiting one now. Returns what it did, in words.
-create or replace function rowcall.retry_codes(wanted_key text) returns text
+-- The row with that key, locked; or, when there is none, an error that says which key a code of that name has.
+create or replace function rowcall.known_code(wanted_key text) returns public.codes
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, public
 as $$
 declare
     found public.codes;
-    again text;
 begin
     select c.*
     into found
@@ -69,11 +69,23 @@ begin
         raise exception 'codes has no row with the key %', wanted_key
             using errcode = 'no_data_found',
                 hint = coalesce(
-                    (select format('the code %s has the key %s', c.code, c.id) from public.codes as c where c.code = wanted_key),
+                    (select format('the code %s has the key %s', c.code, c.id) from public.codes as c where c.code = wanted_key limit 1),
                     'the key is the row''s id; rowcall status shows it'
                 );
     end if;
+    return found;
+end
+$$;
 
+-- Asks for a stopped code's last request again, or tries a waiting one now. Returns what it did, in words.
+create or replace function rowcall.retry_codes(wanted_key text) returns text
+language plpgsql
+set search_path = pg_catalog, public
+as $$
+declare
+    found public.codes := rowcall.known_code(wanted_key);
+    again text;
+begin
     if found.claimed_until > now() then
         return format('%s is running; nothing to do', found.code);
     end if;
@@ -122,26 +134,12 @@ $$;
 -- Takes a request back that is not done. Returns what it did, in words.
 create or replace function rowcall.cancel_codes(wanted_key text) returns text
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, public
 as $$
 declare
-    found public.codes;
+    found public.codes := rowcall.known_code(wanted_key);
     back text;
 begin
-    select c.*
-    into found
-    from public.codes as c
-    where c.id::text = wanted_key
-    for no key update;
-
-    if found.id is null then
-        raise exception 'codes has no row with the key %', wanted_key
-            using errcode = 'no_data_found',
-                hint = coalesce(
-                    (select format('the code %s has the key %s', c.code, c.id) from public.codes as c where c.code = wanted_key),
-                    'the key is the row''s id; rowcall status shows it'
-                );
-    end if;
     if found.status not in ('creating', 'updating', 'deleting', 'renaming') then
         raise exception 'the code % is %: there is nothing to cancel', found.code, found.status
             using errcode = 'invalid_parameter_value';

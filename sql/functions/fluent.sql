@@ -1,9 +1,10 @@
--- The operator's verbs for the queue of syncs with FluentSupport.
+-- The operator's verbs for the queue of syncs with FluentSupport. They name everything in full, and search public all the
+-- same: the users' own triggers on the table run under their path.
 
 -- The sync that an operator names, locked; an error in words when there is none.
 create or replace function rowcall.named_fluent_sync(wanted_key text) returns public.fluent_sync_status
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, public
 as $$
 declare
     found public.fluent_sync_status;
@@ -26,7 +27,7 @@ $$;
 -- Reads a stopped sync anew, or a waiting one on from now. Returns what it did, in words.
 create or replace function rowcall.retry_fluent_sync_status(wanted_key text) returns text
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, public
 as $$
 declare
     found constant public.fluent_sync_status := rowcall.named_fluent_sync(wanted_key);
@@ -61,7 +62,7 @@ $$;
 -- Takes a sync back that is not done; what it has read is forgotten. Returns what it did, in words.
 create or replace function rowcall.cancel_fluent_sync_status(wanted_key text) returns text
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, public
 as $$
 declare
     found constant public.fluent_sync_status := rowcall.named_fluent_sync(wanted_key);
@@ -94,7 +95,7 @@ $$;
 -- Reading is never in doubt, so there is nothing to settle by hand.
 create or replace function rowcall.resolve_fluent_sync_status(wanted_key text, verdict text, note text) returns text
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, public
 as $$
 declare
     found constant public.fluent_sync_status := rowcall.named_fluent_sync(wanted_key);

@@ -5,7 +5,7 @@
 -- key.
 create or replace function rowcall.start_fluent_sync(wanted_date_filter date, wanted_is_full boolean) returns text
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, public
 as $$
 declare
     key text;

@@ -23,6 +23,7 @@ $$;
 --
 -- A ticket is known by its number. A new one becomes a request, if the date filter wants it; a known one is brought up to
 -- date, except for what a person edited. A request that a person deleted stays deleted.
+-- It names everything in full, and searches public all the same: the users' own triggers on the tables run under its path.
 -- A row that somebody holds locked fails the statement (55P03) instead of being waited for, and the worker tries again.
 create or replace function rowcall.put_fluent_tickets(
     wanted_sync text,
@@ -36,7 +37,7 @@ create or replace function rowcall.put_fluent_tickets(
     out unseen integer
 )
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, public
 as $$
 declare
     sync constant rowcall.fluent_sync_status_key := wanted_sync;

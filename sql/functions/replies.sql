@@ -35,6 +35,23 @@ begin
 end
 $$;
 
+-- A telephone number as +, country code and number; null where it is not certainly one. A number without + must be long
+-- enough to have its country code: anything else might be somebody else's.
+create or replace function rowcall.international(phone text) returns text
+language plpgsql
+immutable
+set search_path = pg_catalog
+as $$
+declare
+    bare constant text := regexp_replace(btrim(phone), '[ ./()\u00a0\u2011-]', '', 'g');
+begin
+    return '+' || case
+        when bare ~ '^(\+|00)[1-9][0-9]{6,14}$' then regexp_replace(bare, '^(\+|00)', '')
+        when bare ~ '^[1-9][0-9]{10,14}$' then bare
+    end;
+end
+$$;
+
 -- The reply to an action: language, contact, text, the approved template, or what is missing. The contact's language is
 -- looked for first, then its base (en of en_GB), then English; in each the action's own type before the generic one.
 create or replace function rowcall.compose_reply(
@@ -48,7 +65,7 @@ begin
     return (
         with contact as (
             select
-                '+' || nullif(regexp_replace(c.phone, '[^0-9]', '', 'g'), '') as phone,
+                rowcall.international(c.phone) as phone,
                 c.name,
                 -- WhatsApp said that the 24 hours since the customer's last message are over: it knows better than we do.
                 case
@@ -118,8 +135,8 @@ begin
             'missing', case
                 when compose_reply.contact_id is null then 'the action has no contact: set its contact_id'
                 when c.languages is null then 'the action''s contact is gone'
-                when c.phone is null or c.phone !~ '^\+[1-9][0-9]{6,14}$'
-                    then 'the contact has no telephone number with a country code: set phone on public.contacts'
+                when c.phone is null
+                    then 'the contact has no telephone number with a country code, such as +16505551234: set phone on public.contacts'
                 when r.text is null
                     then format(
                         'there is no reply template for %s, and no generic one: add one to public.response_templates',

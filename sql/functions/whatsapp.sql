@@ -1,5 +1,61 @@
 -- What WhatsApp tells: how a message fares, and what a customer writes. Each may come late, twice, or out of order.
 
+-- Asks for the approved template at once where WhatsApp took a reply and then refused it, because the customer last wrote more than
+-- 24 hours ago. It is a request of its own, whose payload says that the window is closed. Returns whether it did.
+create or replace function rowcall.ask_approved_template(id bigint) returns boolean
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    about public.actions;
+    because constant text := 'WhatsApp could not deliver the message (code 131047)';
+begin
+    select a.*
+    into about
+    from public.actions as a
+    join public.action_responses as r on r.reference = format('actions:%s:%s', a.id, a.generation)
+    where a.id = ask_approved_template.id
+      and a.reply_status in ('sent', 'unknown', 'failed')
+      and a.resolved_by is null
+      and r.status = 'failed'
+      and r.error_code = '131047'
+      and r.made_by is distinct from 'approved_template'
+      and jsonb_typeof(
+          rowcall.compose_reply(a.id, a.action_type, a.status, a.user_response, a.details, a.contact_id) -> 'approved_template'
+      ) = 'object'
+    for no key update of a;
+    if about.id is null then
+        return false;
+    end if;
+
+    update public.actions as a
+    set reply_status = 'pending',
+        -- Where the token stays as it is, the stamp trigger counts.
+        generation = a.generation + (about.claim_token is not null)::integer,
+        attempts = 0,
+        next_retry_at = now(),
+        held_back = false,
+        claim_token = null,
+        claimed_by = null,
+        claimed_until = null,
+        requested_at = now(),
+        updated_at = now()
+    where a.id = about.id;
+    -- Not with the request, whose stamp clears it.
+    update public.actions as a
+    set error_message = because || '; the approved template is sent instead'
+    where a.id = about.id;
+    insert into rowcall.attempts (queue, key, generation, attempt, settled_as, error, response, requested_by)
+    values (
+        'actions', about.id::text, about.generation, greatest(about.attempts, 1), 'failed', because,
+        jsonb_build_object('by', 'status webhook'), about.requested_by
+    );
+    perform rowcall.show_action(about.id);
+    perform pg_notify('rowcall', 'actions');
+    return true;
+end
+$$;
+
 -- Keeps the furthest state of a sent message (sent, delivered, read; failed unless it was delivered), found by our reference
 -- or by the provider's message id. Settles an action that is unknown, or whose claim was lost, when the reference is that of
 -- its newest request. A running claim is left to its worker, whose settle reads what is kept here. Returns what it did.
@@ -15,6 +71,7 @@ declare
     told constant text := case lower(status) when 'played' then 'read' else lower(status) end;
     wanted text;
     about public.actions;
+    known text;
     reply public.action_responses;
     failed_because constant text := format(
         'WhatsApp could not deliver the message%s', coalesce(' (code ' || whatsapp_status.error_code || ')', '')
@@ -45,6 +102,15 @@ begin
     where a.id = split_part(wanted, ':', 2)::bigint
     for no key update;
     if about.id is null or split_part(wanted, ':', 3)::integer > about.generation then
+        return 'ignored: not ours';
+    end if;
+    -- Another installation behind the same number may use the same reference, and so did this one before its database was
+    -- made anew: then the message is another one.
+    select r.whatsapp_message_id
+    into known
+    from public.action_responses as r
+    where r.reference = wanted;
+    if known <> message_id then
         return 'ignored: not ours';
     end if;
 
@@ -82,41 +148,20 @@ begin
     end if;
 
     if about.generation <> split_part(wanted, ':', 3)::integer then
+        -- A message of which nobody knew; the conversation has it from now on.
+        if told <> 'failed' and about.contact_id is not null then
+            insert into public.messages (contact_id, direction, message_type, content, whatsapp_message_id, metadata)
+            values (
+                about.contact_id, 'outbound', 'text', reply.response_text, reply.whatsapp_message_id,
+                jsonb_build_object('action_id', about.id, 'reference', wanted, 'made_by', reply.made_by)
+            )
+            on conflict do nothing;
+        end if;
         return 'kept: of an earlier request';
     end if;
     -- Accepted, and then refused because the customer last wrote more than 24 hours ago: the approved template may still be
     -- sent. It is a request of its own, whose payload says that the window is closed.
-    if told = 'failed'
-        and whatsapp_status.error_code = '131047'
-        and reply.made_by is distinct from 'approved_template'
-        and about.reply_status in ('sent', 'unknown')
-        and jsonb_typeof(
-            rowcall.compose_reply(
-                about.id, about.action_type, about.status, about.user_response, about.details, about.contact_id
-            ) -> 'approved_template'
-        ) = 'object'
-    then
-        update public.actions as a
-        set reply_status = 'pending',
-            -- Where the token stays as it is, the stamp trigger counts.
-            generation = a.generation + (about.claim_token is not null)::integer,
-            attempts = 0,
-            next_retry_at = now(),
-            held_back = false,
-            error_message = failed_because || '; the approved template is sent instead',
-            claim_token = null,
-            claimed_by = null,
-            claimed_until = null,
-            requested_at = now(),
-            updated_at = now()
-        where a.id = about.id;
-        insert into rowcall.attempts (queue, key, generation, attempt, settled_as, error, response, requested_by)
-        values (
-            'actions', about.id::text, about.generation, greatest(about.attempts, 1), 'failed', failed_because,
-            jsonb_build_object('by', 'status webhook'), about.requested_by
-        );
-        perform rowcall.show_action(about.id);
-        perform pg_notify('rowcall', 'actions');
+    if about.reply_status in ('sent', 'unknown', 'failed') and rowcall.ask_approved_template(about.id) then
         return 'asked again with the approved template';
     end if;
     if about.reply_status = 'unknown'
@@ -124,7 +169,8 @@ begin
         or (about.reply_status = 'failed' and told in ('delivered', 'read') and about.resolved_by is null)
         or (
             about.reply_status in ('pending', 'processing')
-            and about.claim_token is not null
+            -- What is sure not to have gone out goes on to be tried, whatever became of an earlier attempt.
+            and (told <> 'failed' or about.claim_token is not null)
             and about.claimed_generation = about.generation
             and (
                 about.claimed_until is null

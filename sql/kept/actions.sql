@@ -20,9 +20,11 @@ create unique index if not exists action_responses_reference_key on public.actio
 create index if not exists messages_whatsapp_idx on public.messages (whatsapp_message_id)
 where whatsapp_message_id is not null;
 
--- The bubble of an action; what is told about it, once a step; and the one message that a request sends.
+-- The bubble of an action, of which rowcall makes one where there is none; what is told about it, once a step; and the one message that a request sends.
 create index if not exists messages_indicator_idx on public.messages ((metadata ->> 'action_id'))
 where message_type = 'action_indicator';
+create unique index if not exists messages_bubble_key on public.messages ((metadata ->> 'action_id'))
+where message_type = 'action_indicator' and metadata ->> 'made_by' = 'rowcall';
 create unique index if not exists messages_update_key on public.messages ((metadata ->> 'reference'), (metadata ->> 'state'))
 where message_type = 'action_status_update';
 create unique index if not exists messages_reply_key on public.messages ((metadata ->> 'reference'))
@@ -33,13 +35,16 @@ create index if not exists contacts_digits_idx on public.contacts (regexp_replac
 
 insert into rowcall.targets (target) values ('whatsapp') on conflict do nothing;
 
--- 60 a second over all workers; 6 s apart to one contact, 5 at once after a pause; 2 s·2ⁿ up to 10 min between attempts.
+-- 60 a second over all workers; 6 s apart to one contact, 5 at once after a pause; 2 s·2ⁿ up to 10 min between attempts. A
+-- status report may settle an unknown reply within minutes.
 insert into rowcall.queues (
-    queue, target, slots, batch, lease, timeout, retry_delays, max_attempts, rate_per_second, rate_burst, key_interval, key_burst
+    queue, target, slots, batch, lease, timeout, retry_delays, max_attempts, rate_per_second, rate_burst, key_interval, key_burst,
+    look_after
 )
 values (
     'actions', 'whatsapp', 60, 200, '3 minutes', '30 seconds',
     '{2 seconds,4 seconds,8 seconds,16 seconds,32 seconds,64 seconds,128 seconds,256 seconds,512 seconds,10 minutes}',
-    8, 60, 60, '6 seconds', 5
+    8, 60, 60, '6 seconds', 5,
+    '10 minutes'
 )
 on conflict do nothing;

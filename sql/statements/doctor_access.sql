@@ -1,10 +1,10 @@
--- Doctor: row level security of the tables of queues $1, and whether this connection's role may do what a worker does.
+-- Doctor: whether this connection's role may do with the tables of queues $1, and with rowcall's, what a worker does.
 -- Objects are found by name in the catalog: to_regclass fails for a role that may not use the schema.
 with queue_table as (
     select c.oid::regclass as relation
     from pg_class as c
     where c.relnamespace = 'public'::regnamespace
-      and c.relname = any ($1::text[])
+      and c.relname = any ($1::text[] || case when 'fulfillment_logs' = any ($1::text[]) then array['orders'] end)
 ),
 
 wanted (relation, privileges) as (
@@ -14,10 +14,14 @@ wanted (relation, privileges) as (
         ('installed', '{select}'),
         ('queues', '{select,update}'),
         ('workers', '{select,insert,update,delete}'),
+        ('adopted', '{select}'),
         ('targets', '{select,update}'),
         ('slots', '{select,insert,delete}'),
         ('attempts', '{select,insert,delete}'),
         ('contact_turns', '{select,insert,update}'),
+        ('number_turns', '{select,insert,update}'),
+        ('fulfillment_settings', '{select}'),
+        ('supplier_reports', '{select,insert,update,delete}'),
         ('fluent_pages', '{select,insert,update,delete}'),
         ('fluent_mapped', '{select}'),
         ('work', '{select}'),
@@ -72,19 +76,10 @@ lacking_function as (
 select
     'row security' as subject,
     'problem' as state,
-    format('it is off for %s: whoever may read the table reads every row', q.relation) as found,
-    format('alter table %s enable row level security;', q.relation) as mend
-from queue_table as q
-join pg_class as c on c.oid = q.relation
-where not c.relrowsecurity
-union all
-select
-    'row security',
-    'problem',
-    format('it hides rows of %s from the role %s, so they are never claimed', q.relation, current_user),
+    format('it hides rows of %s from the role %s, so they are never claimed', q.relation, current_user) as found,
     format(
         'create policy rowcall_worker on %s to %I using (true) with check (true);', q.relation, current_user
-    )
+    ) as mend
 from queue_table as q
 where row_security_active(q.relation)
   and not exists (

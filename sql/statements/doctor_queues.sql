@@ -66,7 +66,7 @@ union all
 (
     select
         'queue ' || w.queue,
-        'problem',
+        case when w.needs_person then 'problem' else 'note' end,
         format('the row %s (%s) is parked, nobody knows whether it took effect: %s', w.key, w.label, w.reason),
         format(
             'select rowcall.retry(%1$L, %2$L); or, knowing that it took effect: select rowcall.resolve(%1$L, %2$L, ''done'', ''how you know'');',
@@ -75,6 +75,6 @@ union all
     from rowcall.work as w
     where w.state = 'unknown'
       and w.queue = any ($1::text[])
-    order by w.requested_at
+    order by not w.needs_person, w.requested_at
     limit 5
 )

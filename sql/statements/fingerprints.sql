@@ -32,7 +32,11 @@ where i.relkind = 'i'
       'codes_due_idx', 'codes_stopped_idx', 'attempts_key_idx', 'attempts_settled_at_idx',
       'actions_due_idx', 'actions_turn_idx', 'actions_stopped_idx', 'action_responses_action_idx',
       'action_responses_message_idx', 'action_responses_reference_key', 'messages_whatsapp_idx', 'messages_indicator_idx',
-      'messages_update_key', 'messages_reply_key', 'contacts_digits_idx',
+      'messages_bubble_key', 'messages_update_key', 'messages_reply_key', 'contacts_digits_idx',
+      'fulfillment_logs_order_key', 'fulfillment_logs_due_idx', 'fulfillment_logs_ahead_idx', 'fulfillment_logs_under_way_idx',
+      'fulfillment_logs_number_idx', 'fulfillment_logs_stopped_idx', 'fulfillment_logs_created_idx',
+      'fulfillment_logs_reference_idx', 'fulfillment_logs_provider_reference_idx', 'supplier_reports_news_key',
+      'supplier_reports_open_idx', 'supplier_reports_log_idx', 'supplier_reports_told_idx',
       'fluent_sync_status_due_idx', 'fluent_sync_status_stopped_idx', 'fluent_sync_status_covered_idx',
       'fluent_tickets_request_idx', 'fluent_tickets_updated_idx'
   )

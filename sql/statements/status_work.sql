@@ -9,7 +9,8 @@ select
     w.max_attempts,
     w.reason,
     extract(epoch from w.next_retry_at - now())::double precision as next_retry_in_seconds,
-    w.requested_by
+    w.requested_by,
+    w.needs_person
 from rowcall.work as w
-order by w.state <> 'unknown', w.state = 'failed', w.requested_at
+order by not (w.state = 'unknown' and w.needs_person), w.state <> 'unknown', w.state = 'failed', w.requested_at
 limit 50

@@ -4,51 +4,60 @@ revoke all on schema rowcall from public;
 revoke all on all tables in schema rowcall from public;
 revoke all on all functions in schema rowcall from public;
 
-alter table public.codes enable row level security;
-alter table public.contacts enable row level security;
-alter table public.messages enable row level security;
-alter table public.actions enable row level security;
-alter table public.action_responses enable row level security;
-alter table public.response_templates enable row level security;
-alter table public.requests enable row level security;
-alter table public.fluent_tickets enable row level security;
-alter table public.fluent_sync_status enable row level security;
-alter table public.fluent_urgencies enable row level security;
-alter table public.fluent_categories enable row level security;
-revoke all on public.codes, public.contacts, public.messages, public.actions, public.action_responses, public.response_templates
-from public;
-revoke all on public.requests, public.fluent_tickets, public.fluent_sync_status, public.fluent_urgencies, public.fluent_categories
-from public;
-
--- Only where Supabase's roles exist: a browser reads rows and asks; which rows is for policies to say (none ship, so none
--- are visible until one is written). Claim, attempt and result columns are the worker's alone.
+-- Only where Supabase's roles exist.
 do $$
-declare
-    tables constant text := 'public.codes, public.contacts, public.messages, public.actions, public.action_responses, public.response_templates, '
-        'public.requests, public.fluent_tickets, public.fluent_sync_status, public.fluent_urgencies, public.fluent_categories';
 begin
     if to_regrole('anon') is not null then
         revoke all on all tables in schema rowcall from anon;
         revoke all on schema rowcall from anon;
-        execute format('revoke all on %s from anon', tables);
     end if;
     if to_regrole('authenticated') is not null then
         revoke all on all tables in schema rowcall from authenticated;
         revoke all on schema rowcall from authenticated;
-        execute format('revoke all on %s from authenticated', tables);
-        grant select, insert (code, status, metadata), update (status, metadata, updated_at) on public.codes to authenticated;
-        grant select, update (status, user_response) on public.actions to authenticated;
-        grant select on public.contacts, public.messages, public.action_responses to authenticated;
-        grant select, insert (date_filter, is_full) on public.fluent_sync_status to authenticated;
-        grant select on public.fluent_tickets, public.fluent_urgencies, public.fluent_categories to authenticated;
-        grant
-            select,
-            update (date, time, description, urgency, category, website_url, hours, edited_columns, updated_at)
-            on public.requests to authenticated;
     end if;
-    if to_regrole('service_role') is not null then
-        execute format('revoke all on %s from service_role', tables);
-        execute format('grant select, insert, update, delete on %s to service_role', tables);
-    end if;
+end
+$$;
+
+-- The second is what a browser may do with a table that rowcall made, the third what nobody but the worker writes.
+do $$
+declare
+    carried constant name[] := '{
+        attempts,max_attempts,next_retry_at,error_message,generation,claim_token,claimed_by,claimed_until,requested_by,requested_at
+    }';
+begin
+    perform rowcall.grant_table(
+        'codes', 'select, insert (code, status, metadata), update (status, metadata, updated_at)', carried
+    );
+    perform rowcall.grant_table(
+        'actions', 'select, update (status, user_response)',
+        carried || '{reply_status,claimed_generation,held_back,resolved_by,resolved_note}'::name[]
+    );
+    perform rowcall.grant_table('contacts', 'select', '{last_inbound_at}');
+    perform rowcall.grant_table('messages', 'select', '{whatsapp_message_id}');
+    perform rowcall.grant_table('action_responses', 'select', '{provider,made_by,generation,reference,error_code,status_at}');
+    perform rowcall.grant_table('response_templates', '');
+    perform rowcall.grant_table('orders', 'select', '{fulfillment_status}');
+    perform rowcall.grant_table(
+        'fulfillment_logs', 'select',
+        carried || '{
+            order_id,network,phone_number,attempt_number,retry_after,status,api_response,fulfilled_at,package,supplier,reference,
+            provider_reference,accepted_at,looks,reported,duplicate_of,resolved_by,resolved_note,held_back
+        }'::name[]
+    );
+    perform rowcall.grant_table(
+        'fluent_sync_status', 'select, insert (date_filter, is_full)',
+        carried || '{
+            cursor,since,watermark,covered_from,note,pages_read,pages_total,tickets_fetched,tickets_total,tickets_added,
+            tickets_updated,tickets_skipped,sync_duration,started_at,completed_at
+        }'::name[]
+    );
+    perform rowcall.grant_table(
+        'requests',
+        'select, update (date, time, description, urgency, category, website_url, hours, edited_columns, updated_at)',
+        '{synced_at}'
+    );
+    perform rowcall.grant_table('fluent_tickets', 'select', '{request_id}');
+    perform rowcall.grant_table('fluent_urgencies', 'select');
+    perform rowcall.grant_table('fluent_categories', 'select');
 end
 $$;

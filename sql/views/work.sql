@@ -27,7 +27,9 @@ select
     r.requested_by,
     r.requested_at,
     r.claimed_by,
-    r.claimed_until
+    r.claimed_until,
+    -- A row of which nobody knows may still be settled by what the provider tells; after a while only a person can.
+    not r.is_due and (r.status <> 'unknown' or r.updated_at <= now() - q.look_after) as needs_person
 from (
     select
         'codes'::text as queue,
@@ -43,7 +45,8 @@ from (
         c.requested_by,
         c.requested_at,
         c.claimed_by,
-        c.claimed_until
+        c.claimed_until,
+        c.updated_at
     from public.codes as c
     where c.status in ('creating', 'updating', 'deleting', 'renaming')
        or (c.error_message is not null and c.status not in ('creating', 'updating', 'deleting', 'renaming'))
@@ -65,10 +68,34 @@ from (
         a.requested_by,
         a.requested_at,
         a.claimed_by,
-        a.claimed_until
+        a.claimed_until,
+        a.updated_at
     from public.actions as a
     where a.reply_status in ('pending', 'processing')
        or a.reply_status in ('failed', 'unknown')
+    union all
+    select
+        'fulfillment_logs',
+        l.id::text,
+        format('%s of order %s', coalesce(l.package, 'a bundle'), l.order_id),
+        l.status::text,
+        l.status in ('pending', 'processing') or (l.status = 'failed' and l.retry_after is not null),
+        greatest(l.attempt_number - (l.status in ('pending', 'processing') or l.generation = 0)::integer, 0),
+        l.max_attempts,
+        coalesce(
+            l.error_message,
+            case when l.held_back then 'an earlier purchase for the same number goes first' end
+        ),
+        l.retry_after,
+        l.generation,
+        l.requested_by,
+        l.requested_at,
+        l.claimed_by,
+        l.claimed_until,
+        l.updated_at
+    from public.fulfillment_logs as l
+    where l.status in ('pending', 'processing')
+       or l.status in ('failed', 'unknown')
     union all
     select
         'fluent_sync_status',
@@ -93,7 +120,8 @@ from (
         s.requested_by,
         s.requested_at,
         s.claimed_by,
-        s.claimed_until
+        s.claimed_until,
+        s.updated_at
     from public.fluent_sync_status as s
     where s.status in ('pending', 'running')
        -- A failed sync is made good by a later one of as much.

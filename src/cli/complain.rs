@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::store::Cause;
+use crate::store::{Cause, is_raised};
 
 /// The lines for standard error.
 pub(super) fn complaint(error: &anyhow::Error) -> String {
@@ -24,11 +24,6 @@ pub(super) fn complaint(error: &anyhow::Error) -> String {
         let _ = writeln!(text, "  hint: {hint}");
     }
     text
-}
-
-/// Whether a function said this on purpose, by `raise exception`.
-fn is_raised(answer: &DbError) -> bool {
-    answer.routine() == Some("exec_stmt_raise")
 }
 
 /// The causes, without those that only announce the next one.

@@ -6,6 +6,7 @@ pub mod migrate;
 pub mod status;
 pub mod history;
 pub mod operate;
+pub mod export;
 pub mod doctor;
 pub mod fluent;
 pub mod hash_password;
@@ -13,6 +14,7 @@ pub mod sandbox;
 pub mod bench;
 pub mod completions;
 mod services;
+mod callbacks;
 mod print;
 mod complain;
 
@@ -29,7 +31,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{self, LogFormat, ProcessEnvironment};
 use crate::integrations::guard::guard;
 use crate::sandbox::postgres::run_with_cluster;
-use crate::sandbox::{fienta, fluent as fluent_site, whatsapp};
+use crate::sandbox::{fienta, fluent as fluent_site, supplier, whatsapp};
 use crate::store::Store;
 use crate::store::connect::Session;
 
@@ -50,7 +52,7 @@ pub struct Cli {
 enum Command {
     /// Run the worker beside the database of `DATABASE_URL`
     Run,
-    /// Try everything on this machine: a private Postgres, a fake Fienta and the worker, with nothing to configure
+    /// Try everything on this machine: a private Postgres, fake providers and the worker, with nothing to configure
     Demo(demo::DemoArgs),
     /// Bring the database to this version's schema: tables, functions, triggers, grants
     Migrate(migrate::MigrateArgs),
@@ -64,11 +66,17 @@ enum Command {
     /// Take a request back that is not done
     #[command(after_help = "Example:\n  rowcall cancel codes 42")]
     Cancel(operate::RowArgs),
+    /// Settle a row of which nobody knows whether it took effect, by what you found out
+    #[command(after_help = "Example:\n  rowcall resolve actions 42 done --note \"Ama confirmed it by phone\"")]
+    Resolve(operate::ResolveArgs),
     /// Stop claiming from a queue; what runs, ends, and the rows wait
     Pause(operate::PauseArgs),
     /// Go on with a paused queue, and probe its provider at once if its breaker is open
     #[command(after_help = "Example:\n  rowcall resume codes")]
     Resume(operate::QueueArgs),
+    /// Write rows as a sheet onto standard output
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Pull the tickets of FluentSupport
     #[command(subcommand)]
     Fluent(fluent::FluentCommand),
@@ -129,8 +137,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::History(args) => history::run(args).await,
         Command::Retry(args) => operate::retry(args).await,
         Command::Cancel(args) => operate::cancel(args).await,
+        Command::Resolve(args) => operate::resolve(args).await,
         Command::Pause(args) => operate::pause(args).await,
         Command::Resume(args) => operate::resume(args).await,
+        Command::Export(command) => export::run(command).await,
         Command::Fluent(command) => fluent::run(command).await,
         Command::HashPassword => hash_password::run(),
         Command::Doctor(args) => doctor::run(args).await,
@@ -138,6 +148,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(command) => bench::run(command).await,
         Command::Sandbox(sandbox::SandboxCommand::Postgres(args)) => run_with_cluster(args).await,
         Command::Sandbox(sandbox::SandboxCommand::WhatsApp(args)) => whatsapp::run(args).await,
+        Command::Sandbox(sandbox::SandboxCommand::Supplier(args)) => supplier::run(args).await,
         Command::Sandbox(sandbox::SandboxCommand::Fluent(args)) => fluent_site::run(args).await,
         Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {
             unreachable!("dispatched before the runtime started")

@@ -1,9 +1,9 @@
-//! `rowcall retry`, `cancel`, `pause` and `resume`: the operator's verbs. The database's functions do the work and say
+//! `rowcall retry`, `cancel`, `resolve`, `pause` and `resume`: the operator's verbs. The database's functions do the work and say
 //! what they did.
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::print::{plain, print};
 use super::store;
@@ -15,6 +15,27 @@ pub struct RowArgs {
     queue: String,
     /// The row's key, which `rowcall status` shows
     key: String,
+}
+
+/// A row of which nobody knows, and what became of it.
+#[derive(Debug, Args)]
+pub struct ResolveArgs {
+    #[command(flatten)]
+    row: RowArgs,
+    /// What became of it
+    verdict: Verdict,
+    /// How you know; kept on the row and in history
+    #[arg(long)]
+    note: String,
+}
+
+/// What a person found out.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Verdict {
+    /// It took effect
+    Done,
+    /// It did not
+    Failed,
 }
 
 /// A queue and why it stops.
@@ -41,6 +62,14 @@ pub(super) async fn retry(args: RowArgs) -> anyhow::Result<ExitCode> {
 
 pub(super) async fn cancel(args: RowArgs) -> anyhow::Result<ExitCode> {
     say(&store()?.cancel(&args.queue, &args.key).await?)
+}
+
+pub(super) async fn resolve(args: ResolveArgs) -> anyhow::Result<ExitCode> {
+    let verdict = match args.verdict {
+        Verdict::Done => "done",
+        Verdict::Failed => "failed",
+    };
+    say(&store()?.resolve(&args.row.queue, &args.row.key, verdict, &args.note).await?)
 }
 
 pub(super) async fn pause(args: PauseArgs) -> anyhow::Result<ExitCode> {

@@ -1,32 +1,44 @@
 //! `rowcall run`: the worker, and the HTTP server beside it.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
+use tokio::net::TcpListener;
 
+use super::callbacks::SupplierCalls;
 use super::services::services;
 use crate::config::{Config, ProcessEnvironment};
+use crate::http;
 use crate::http::server::Server;
 use crate::readiness::Readiness;
-use crate::store::connect::Session;
-use crate::store::{Store, migrate};
+use crate::store::migrate;
 use crate::worker::shutdown::Shutdown;
 use crate::worker::{self, Settings};
-
-/// Connections of the HTTP server's own, so that no flood of requests keeps the worker from its rows.
-const HTTP_CONNECTIONS_MAX: usize = 5;
 
 pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let config = Config::read(&ProcessEnvironment)?;
     migrate::require(&config.database).await?;
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;
+    work(config, None, shutdown).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the worker of these settings and its server until the shutdown. `listener` is the server's port, where it is taken
+/// already.
+pub(super) async fn work(config: Config, listener: Option<TcpListener>, shutdown: Shutdown) -> anyhow::Result<()> {
     let services = services(&config);
     let readiness = Readiness::default();
     let server = match config.http {
-        Some(settings) => {
-            let store = Store::new(config.database.pool(HTTP_CONNECTIONS_MAX, Session::Operator));
-            Some(Server::bind(settings, store, readiness.clone(), shutdown.closing.clone()).await?)
+        Some(mut settings) => {
+            settings.webhooks.supplier = Some(Arc::new(SupplierCalls(config.supplier.callbacks())));
+            let store = http::store(&config.database);
+            let (readiness, closing) = (readiness.clone(), shutdown.closing.clone());
+            Some(match listener {
+                Some(listener) => Server::on(listener, settings, store, readiness, closing)?,
+                None => Server::bind(settings, store, readiness, closing).await?,
+            })
         }
         None => None,
     };
@@ -46,6 +58,5 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     if let Some(serving) = serving {
         serving.await.context("the HTTP server broke off")?;
     }
-    ended?;
-    Ok(ExitCode::SUCCESS)
+    Ok(ended?)
 }

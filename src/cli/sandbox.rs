@@ -5,6 +5,7 @@ use clap::Subcommand;
 use crate::sandbox::fienta::FientaArgs;
 use crate::sandbox::fluent::FluentArgs;
 use crate::sandbox::postgres::PostgresArgs;
+use crate::sandbox::supplier::SupplierArgs;
 use crate::sandbox::whatsapp::WhatsAppArgs;
 
 /// Which part of the world.
@@ -17,6 +18,8 @@ pub enum SandboxCommand {
     /// The servers of WhatsApp's two providers and of an agent, with faults on request
     #[command(name = "whatsapp")]
     WhatsApp(WhatsAppArgs),
+    /// The servers of suppliers of data bundles, with a wallet, a book and faults on request
+    Supplier(SupplierArgs),
     /// A WordPress site with FluentSupport and thousands of tickets, with faults and edits on request
     Fluent(FluentArgs),
 }

@@ -27,9 +27,18 @@ pub(super) fn settings(environment: &impl Environment, meta: &meta::Settings) ->
     let address = address(environment, &keys)?;
     let webhooks = Secrets {
         app_secret: meta.app_secret.clone(),
+        phone_number_id: meta.phone_number_id.clone(),
         verify_token: meta.verify_token.as_ref().map(Token::new),
         infobip: token(environment, "INFOBIP_WEBHOOK_SECRET")?.map(|secret| Token::new(&secret)),
+        // The integration of suppliers reads its calls.
+        supplier: None,
     };
+    if is_on && keys.is_open() && webhooks.is_any() {
+        let expected = "it must be set where a webhook has a secret (WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN, \
+                        INFOBIP_WEBHOOK_SECRET): providers come through a proxy, and without a token whoever else comes \
+                        through it could do everything; `openssl rand -hex 32` makes one";
+        return Err(secret("ROWCALL_API_TOKEN", expected));
+    }
     Ok(is_on.then(|| Settings { address, keys, webhooks, limits: Limits::default() }))
 }
 
@@ -173,6 +182,20 @@ mod tests {
         let open = [("ROWCALL_HTTP_ADDR", "0.0.0.0:80"), ("ROWCALL_API_TOKEN", TOKEN)];
         assert_eq!(read(&open).unwrap().unwrap().address.to_string(), "0.0.0.0:80");
         assert!(read(&[("ENABLE_MONITORING", "False")]).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_webhook_comes_through_a_proxy_and_needs_a_token_beside() {
+        let webhooks = ["WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN", "INFOBIP_WEBHOOK_SECRET"];
+        let secret = "hidden-hidden-hidden-hidden-hidden";
+        for webhook in webhooks {
+            let text = read(&[(webhook, secret)]).unwrap_err().to_string();
+            assert!(text.starts_with("ROWCALL_API_TOKEN: ") && text.contains(webhook), "{text}");
+            for token in ["ROWCALL_API_TOKEN", "ROWCALL_READ_TOKEN", "SUPABASE_JWT_SECRET"] {
+                assert!(!read(&[(webhook, secret), (token, secret)]).unwrap().unwrap().keys.is_open());
+            }
+            assert!(read(&[(webhook, secret), ("ENABLE_MONITORING", "false")]).unwrap().is_none());
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{ConfigError, Environment, value};
+use crate::integrations::supplier;
+use crate::integrations::supplier::profile::{Address, Profile};
 use crate::integrations::whatsapp::{self, ProviderName, agent, infobip, meta};
 
 /// The version is the newest that several clients use; Meta keeps one for about two years.
@@ -35,6 +37,23 @@ pub(super) fn whatsapp(environment: &impl Environment) -> Result<whatsapp::Setti
             sender: sender(environment)?,
         },
         agent: agent_settings(environment)?,
+    })
+}
+
+pub(super) fn supplier(environment: &impl Environment) -> Result<supplier::Settings, ConfigError> {
+    let variable = "AT_ISHARE_PROFILE";
+    let name = environment.get(variable).unwrap_or_else(|| "at-ishare".to_owned());
+    let profile = Profile::load(name.trim()).map_err(|source| ConfigError::Profile { variable, source })?;
+    let address = |variable| {
+        let address = environment.get(variable).map(Address::try_from).transpose();
+        address.map_err(|expected| ConfigError::Secret { variable, expected })
+    };
+    Ok(supplier::Settings {
+        profile,
+        base_url: address("AT_ISHARE_API_URL")?,
+        api_key: secret(environment, "AT_ISHARE_API_KEY")?,
+        api_secret: secret(environment, "AT_ISHARE_API_SECRET")?,
+        callback_url: address("AT_ISHARE_CALLBACK_URL")?,
     })
 }
 

@@ -1,4 +1,9 @@
 //! Bodies: bounded in size and time, as raw bytes or as a JSON object.
+//!
+//! A webhook's body may be large, and is read before it can prove itself. So what is not small takes one of a few places.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -6,12 +11,20 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use super::App;
 use super::errors::Refusal;
 
-/// The bytes as they came, which is what a signature is over.
-pub(super) struct Raw(pub(super) Bytes);
+/// Of this size and smaller, bodies of webhooks on all connections at once do no harm.
+const SMALL_WEBHOOK_BYTES_MAX: usize = 64 * 1024;
+
+/// The bytes of a webhook as they came, which is what a signature is over. They keep their place until they are dropped.
+pub(super) struct Told {
+    pub(super) bytes: Bytes,
+    _place: Option<OwnedSemaphorePermit>,
+}
 
 /// A JSON object, said to be one.
 pub(super) struct Object(pub(super) Map<String, Value>);
@@ -26,29 +39,19 @@ pub(super) struct Part<T>(pub(super) T);
 #[from_request(via(Query), rejection(Refusal))]
 pub(super) struct Asked<T>(pub(super) T);
 
-impl FromRequest<App> for Raw {
+impl FromRequest<App> for Told {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
-        let bytes_max = app.limits.body_bytes_max;
-        // A body that announces to be too large is not waited for.
-        let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if announced.is_some_and(|length: u64| usize::try_from(length).map_or(true, |length| length > bytes_max)) {
-            return Err(Refusal::large_body(bytes_max));
-        }
-        let body = tokio::time::timeout(app.limits.body, to_bytes(request.into_body(), bytes_max)).await;
-        match body.map_err(|_| Refusal::slow_body())? {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(error) => {
-                let cause = std::error::Error::source(&error);
-                let is_large = cause.is_some_and(<dyn std::error::Error>::is::<LengthLimitError>);
-                Err(if is_large {
-                    Refusal::large_body(bytes_max)
-                } else {
-                    Refusal::bad_request("broken_body", "the body did not arrive whole")
-                })
+        let bytes_max = app.limits.webhook_bytes_max;
+        let place = match announced(&request, bytes_max)? {
+            Some(length) if length <= SMALL_WEBHOOK_BYTES_MAX => None,
+            _ => {
+                let place = timeout(app.limits.body, Arc::clone(&app.large_webhooks).acquire_owned()).await;
+                Some(place.ok().and_then(Result::ok).ok_or_else(Refusal::busy)?)
             }
-        }
+        };
+        Ok(Self { bytes: read(request, bytes_max, app.limits.body).await?, _place: place })
     }
 }
 
@@ -59,12 +62,35 @@ impl FromRequest<App> for Object {
         if !is_json(request.headers()) {
             return Err(Refusal::not_json());
         }
-        let Raw(bytes) = Raw::from_request(request, app).await?;
+        let bytes_max = app.limits.body_bytes_max;
+        announced(&request, bytes_max)?;
+        let bytes = read(request, bytes_max, app.limits.body).await?;
         match json(&bytes)? {
             Value::Object(map) => Ok(Self(map)),
             _ => Err(Refusal::bad_request("invalid_json", "the body must be a JSON object")),
         }
     }
+}
+
+/// How large the body will be, where it is told. One that will be too large is not waited for.
+fn announced(request: &Request, bytes_max: usize) -> Result<Option<usize>, Refusal> {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    match length.map(|length: u64| usize::try_from(length).unwrap_or(usize::MAX)) {
+        Some(length) if length > bytes_max => Err(Refusal::large_body(bytes_max)),
+        length => Ok(length),
+    }
+}
+
+async fn read(request: Request, bytes_max: usize, patience: Duration) -> Result<Bytes, Refusal> {
+    let body = timeout(patience, to_bytes(request.into_body(), bytes_max)).await;
+    body.map_err(|_| Refusal::slow_body())?.map_err(|error| {
+        let is_large = std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<LengthLimitError>);
+        if is_large {
+            Refusal::large_body(bytes_max)
+        } else {
+            Refusal::bad_request("broken_body", "the body did not arrive whole")
+        }
+    })
 }
 
 /// The bytes as JSON. The message says where they are none, and quotes nothing.

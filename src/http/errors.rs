@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tracing::{error, warn};
 
-use crate::store::{Cause, StoreError};
+use crate::store::{Cause, StoreError, is_raised};
 
 /// Why a request is not done.
 #[derive(Debug)]
@@ -65,6 +65,11 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
+    /// There are too many others just now; the same request may do later.
+    pub(super) fn busy() -> Self {
+        Self::unavailable("busy", "too many others ask for the same just now", 5)
+    }
+
     /// The path is right, the method is not; `Allow` says which are.
     pub(super) fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
@@ -101,7 +106,7 @@ impl Refusal {
         refusal.hint("wait as long as the header Retry-After says")
     }
 
-    fn internal() -> Self {
+    pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here, and is in the log")
             .hint("look for this answer's x-request-id in the log")
     }
@@ -150,7 +155,7 @@ fn read(error: &StoreError) -> Refusal {
     }
     let Some(answer) = error.answer() else { return unavailable() };
     // What a function said by `raise exception` is meant for the caller; what Postgres says may quote a row.
-    let said = (answer.routine() == Some("exec_stmt_raise")).then(|| answer.message().to_owned());
+    let said = is_raised(answer).then(|| answer.message().to_owned());
     let said_or = |otherwise: &str| said.clone().unwrap_or_else(|| otherwise.to_owned());
     let mut refusal = match answer.code().code() {
         "P0002" => Refusal::not_found(said_or("there is no such row")),

@@ -29,10 +29,12 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::readiness::Readiness;
 use crate::store::Store;
+use crate::store::connect::{Database, Session};
 use auth::{Keys, Role};
 use errors::Refusal;
 
@@ -58,10 +60,20 @@ pub struct Limits {
     pub body: Duration,
     /// From the end of the head to the answer.
     pub answer: Duration,
+    /// For the caller to take the next part of the answer.
+    pub write: Duration,
+    /// For a connection: an answer after this is its last.
+    pub connection: Duration,
+    /// For a connection's last answer too, however long it is and however slowly it is taken.
+    pub connection_max: Duration,
     /// For what a request asks for and waits for; less than `answer`.
     pub wait: Duration,
-    /// The largest body.
+    /// The largest body of a caller.
     pub body_bytes_max: usize,
+    /// The largest body of a provider: Meta tells at most 3 MB at a time.
+    pub webhook_bytes_max: usize,
+    /// Webhooks' bodies at a time that are not small; more wait.
+    pub large_webhooks_max: usize,
     /// Connections at a time; more wait to be accepted.
     pub connections_max: usize,
 }
@@ -72,8 +84,13 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
             answer: Duration::from_secs(30),
+            write: Duration::from_secs(10),
+            connection: Duration::from_mins(1),
+            connection_max: Duration::from_hours(1),
             wait: Duration::from_secs(20),
             body_bytes_max: 1 << 20,
+            webhook_bytes_max: 4 << 20,
+            large_webhooks_max: 8,
             connections_max: 512,
         }
     }
@@ -93,6 +110,17 @@ struct Inner {
     /// Where the server really listens.
     address: SocketAddr,
     health: health::Health,
+    /// Room for webhooks' bodies that are not small.
+    large_webhooks: Arc<Semaphore>,
+}
+
+impl App {
+    fn new(settings: Settings, store: Store, readiness: Readiness) -> Self {
+        let Settings { address, keys, webhooks, limits } = settings;
+        let large_webhooks = Arc::new(Semaphore::new(limits.large_webhooks_max));
+        let health = health::Health::default();
+        Self(Arc::new(Inner { store, readiness, keys, webhooks, limits, address, health, large_webhooks }))
+    }
 }
 
 impl std::ops::Deref for App {
@@ -101,6 +129,17 @@ impl std::ops::Deref for App {
     fn deref(&self) -> &Inner {
         &self.0
     }
+}
+
+/// Connections of the server's own, so that no flood of requests keeps the worker from its rows.
+const DATABASE_CONNECTIONS_MAX: usize = 5;
+
+/// For the database to answer: longer than a statement may run there, shorter than a request may take.
+const ANSWER_MAX: Duration = Duration::from_secs(25);
+
+/// What the server asks of the database.
+pub fn store(database: &Database) -> Store {
+    Store::new(database.pool(DATABASE_CONNECTIONS_MAX, Session::Request)).with_answer_max(ANSWER_MAX)
 }
 
 /// Every route, behind what it needs.
@@ -130,7 +169,7 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
         .layer(from_fn(observe::observe))
 }
 
-/// A handler that takes too long is given up. Its statement may go on to its own end; the caller is told to look.
+/// A handler that takes too long is given up, and its statement with it; what that did meanwhile stays done.
 async fn deadline(State(app): State<App>, request: Request, next: Next) -> Result<Response, Refusal> {
     let answer = tokio::time::timeout(app.limits.answer, next.run(request)).await;
     answer.map_err(|_| Refusal::unavailable("timeout", "the answer took too long; whether it was done is not known", 5))
@@ -147,19 +186,13 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::store::connect::{Database, Session};
+    use crate::store::connect::STATEMENT_MAX;
 
     fn app(limits: Limits) -> App {
-        let pool = Database::parse("postgres://nobody@127.0.0.1:1/none").unwrap().pool(1, Session::Operator);
-        App(Arc::new(Inner {
-            store: Store::new(pool),
-            readiness: Readiness::default(),
-            keys: Keys::default(),
-            webhooks: webhooks::Secrets::default(),
-            limits,
-            address: SocketAddr::from(([127, 0, 0, 1], 8000)),
-            health: health::Health::default(),
-        }))
+        let (keys, webhooks) = (Keys::default(), webhooks::Secrets::default());
+        let settings = Settings { address: SocketAddr::from(([127, 0, 0, 1], 8000)), keys, webhooks, limits };
+        let database = Database::parse("postgres://nobody@127.0.0.1:1/none").unwrap();
+        App::new(settings, store(&database), Readiness::default())
     }
 
     async fn told(routes: Router<App>, limits: Limits) -> (u16, Value) {
@@ -179,6 +212,17 @@ mod tests {
         let (status, body) = told(Router::new().route("/it", get(broken)), Limits::default()).await;
         assert_eq!((status, &body["error"]["code"]), (500, &json!("internal")));
         assert!(!body.to_string().contains("secret"), "{body}");
+    }
+
+    #[test]
+    fn a_statement_ends_before_its_request_is_given_up() {
+        assert!(STATEMENT_MAX < ANSWER_MAX && ANSWER_MAX < Limits::default().answer);
+    }
+
+    #[test]
+    fn no_request_that_keeps_its_own_bounds_is_cut_off_with_its_connection() {
+        let Limits { head, answer, write, connection, connection_max, .. } = Limits::default();
+        assert!(connection + head + answer + write < connection_max);
     }
 
     #[tokio::test]

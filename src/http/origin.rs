@@ -1,15 +1,15 @@
 //! Whose page asks: browsers carry a person's rights to pages that the person did not mean.
 //!
 //! Without a token, whoever reaches this server may do everything, and a browser on this machine reaches it for any page:
-//! the Host must be one of ours (a page of another name that resolves to us is refused), and so must the Origin. HTTP
-//! Basic is sent by browsers on their own too, so there the Origin counts as well. A bearer token is sent by nobody who
+//! the Host must be one of ours (a page of another name that resolves to us is refused), and so must the Origin. A proxy
+//! on this machine brings everybody, under our own name: what shows that it came through one is refused. HTTP Basic is sent by browsers on their own too, so there the Origin counts as well. A bearer token is sent by nobody who
 //! was not given it.
 
 use std::net::SocketAddr;
 
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, Method, Uri, Version};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -19,6 +19,10 @@ use super::errors::Refusal;
 /// Where no token is configured, serves only requests that were meant for this server.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Result<Response, Refusal> {
     if app.keys.is_open() {
+        if is_relayed(request.version(), request.headers()) {
+            return Err(Refusal::forbidden("relayed", "without a token, nothing is served that comes through a proxy")
+                .hint("set ROWCALL_API_TOKEN: whoever reaches the proxy could do everything"));
+        }
         if !is_ours(request.uri(), request.headers(), app.address) {
             return Err(Refusal::forbidden("foreign_host", "this server is not known by that name")
                 .hint("call it localhost or 127.0.0.1, with its port; or set ROWCALL_API_TOKEN"));
@@ -47,6 +51,14 @@ fn is_foreign(method: &Method, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return false };
     let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
     authority.is_none() || authority != word("host")
+}
+
+/// Whether a request shows that a proxy passed it on. Not every proxy says so; nginx, unless told otherwise, only speaks
+/// an HTTP that nobody else speaks any more.
+fn is_relayed(version: Version, headers: &HeaderMap) -> bool {
+    let is_of_proxies =
+        |name: &str| ["forwarded", "via", "x-real-ip"].contains(&name) || name.starts_with("x-forwarded-");
+    version < Version::HTTP_11 || headers.keys().any(|name| is_of_proxies(name.as_str()))
 }
 
 /// Whether a request names this server in every place where it names one.
@@ -91,6 +103,19 @@ mod tests {
         }
         assert!(is_name("localhost", SocketAddr::from(([127, 0, 0, 1], 80))));
         assert!(is_name("127.0.0.5:8000", SocketAddr::from(([127, 0, 0, 5], 8000))));
+    }
+
+    #[test]
+    fn what_shows_a_proxy_is_relayed() {
+        let is = |version: Version, name: &'static str| {
+            let headers = [(HOST, "127.0.0.1:8000"), (axum::http::HeaderName::from_static(name), "1")];
+            is_relayed(version, &headers.map(|(name, value)| (name, value.parse().unwrap())).into_iter().collect())
+        };
+        for name in ["forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-new"] {
+            assert!(is(Version::HTTP_11, name), "{name}");
+        }
+        assert!(is(Version::HTTP_10, "accept"), "nginx, as it comes");
+        assert!(!is(Version::HTTP_11, "accept"));
     }
 
     #[test]

@@ -1,26 +1,36 @@
 //! The server: accepts connections, and ends with the worker.
 //!
-//! Promises: a taken port is an error at start; a client that sends nothing, or slowly, is given up; when closing starts,
-//! nothing more is accepted, and what was asked is answered within the grace period. HTTP/1 only: what terminates TLS in
-//! front of it speaks the rest.
+//! Promises: a taken port is an error at start; a client that sends nothing, or slowly, or does not read, is given up, and
+//! none keeps a connection for ever; when closing starts, nothing more is accepted, and what was asked is answered within
+//! the grace period. HTTP/1 only: what terminates TLS in front of it speaks the rest.
 
+use std::convert::Infallible;
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{App, Inner, Limits, Settings, health, router};
+use super::auth::Keys;
+use super::{App, Limits, Settings, router};
 use crate::readiness::Readiness;
 use crate::store::Store;
 
@@ -71,19 +81,27 @@ impl Server {
         readiness: Readiness,
         closing: CancellationToken,
     ) -> Result<Self, ListenError> {
-        let Settings { address, keys, webhooks, limits } = settings;
-        if !address.ip().is_loopback() && keys.admin.is_none() {
-            return Err(ListenError::Open(address));
-        }
-        let failed = |source: Error| match source.kind() {
+        let address = settings.address;
+        refuse_open(address, &settings.keys)?;
+        let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
             ErrorKind::AddrInUse => ListenError::Taken(address),
             _ => ListenError::Listen { address, source },
-        };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let health = health::Health::default();
-        let inner = Inner { store, readiness, keys, webhooks, limits, address, health };
-        let router = router(&App(Arc::new(inner)));
+        })?;
+        Self::on(listener, settings, store, readiness, closing)
+    }
+
+    /// The same at a port that was taken before, for whoever must tell others its address first.
+    pub fn on(
+        listener: TcpListener,
+        settings: Settings,
+        store: Store,
+        readiness: Readiness,
+        closing: CancellationToken,
+    ) -> Result<Self, ListenError> {
+        let Settings { address, limits, .. } = settings;
+        let address = listener.local_addr().map_err(|source| ListenError::Listen { address, source })?;
+        refuse_open(address, &settings.keys)?;
+        let router = router(&App::new(Settings { address, ..settings }, store, readiness));
         Ok(Self { listener, address, router, limits, closing })
     }
 
@@ -104,16 +122,19 @@ impl Server {
                 accepted = accept(&self.listener, &slots) => accepted,
             };
             let Some((stream, slot)) = accepted else { continue };
-            let service = TowerToHyperService::new(self.router.clone());
+            let mut stream = TimeoutStream::new(stream);
+            stream.set_write_timeout(Some(self.limits.write));
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(self.limits.head)
                 .max_buf_size(HEAD_BYTES_MAX)
-                .serve_connection(TokioIo::new(stream), service);
-            let connection = graceful.watch(connection);
+                .serve_connection(TokioIo::new(Box::pin(stream)), service(&self.router, self.limits.connection));
+            let connection = timeout(self.limits.connection_max, graceful.watch(connection));
             connections.spawn(async move {
-                if let Err(error) = connection.await {
-                    debug!(error = crate::store::chain(&error), "A connection ended early");
+                match connection.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => debug!(error = crate::store::chain(&error), "A connection ended early"),
+                    Err(_) => debug!("A connection was cut off in its last answer"),
                 }
                 drop(slot);
             });
@@ -121,10 +142,37 @@ impl Server {
         }
         drop(self.listener);
         info!("HTTP closes: nothing more is accepted, what was asked is answered");
-        if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        if timeout(grace, graceful.shutdown()).await.is_err() {
             warn!(connections = connections.len(), "Some requests were not answered in time");
         }
     }
+}
+
+fn refuse_open(address: SocketAddr, keys: &Keys) -> Result<(), ListenError> {
+    if !address.ip().is_loopback() && keys.admin.is_none() {
+        return Err(ListenError::Open(address));
+    }
+    Ok(())
+}
+
+/// The routes for one connection. An answer after `lifetime` is the last: whoever wants more connects anew, and waits for
+/// room like everybody.
+fn service(
+    router: &Router,
+    lifetime: Duration,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + use<> {
+    let router = TowerToHyperService::new(router.clone());
+    let until = Instant::now() + lifetime;
+    service_fn(move |request| {
+        let answer = router.call(request);
+        async move {
+            let mut answer = answer.await?;
+            if Instant::now() >= until {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(answer)
+        }
+    })
 }
 
 /// The next connection, once there is room for one.

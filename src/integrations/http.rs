@@ -13,7 +13,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use reqwest::{Body, Client, ClientBuilder, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -60,7 +60,6 @@ pub struct Http {
 }
 
 /// One request about to be made. Its debug output shows neither address nor headers nor body.
-#[derive(Clone)]
 pub struct Request {
     method: Method,
     url: Url,
@@ -164,38 +163,38 @@ impl Http {
 }
 
 impl Request {
-    /// A GET, to be answered in JSON.
-    pub fn get(url: Url) -> Self {
-        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-        Self { method: Method::GET, url, headers, body: None, answer_bytes_max: ANSWER_BYTES_MAX }
+    /// A request without a body, for an answer in JSON. Without a body nothing tells when it leaves, so only what may be
+    /// repeated should be asked like this.
+    pub fn new(method: Method, url: Url) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(reqwest::header::ACCEPT, HeaderValue::from_static("application/json"));
+        Self { method, url, headers, body: None, answer_bytes_max: ANSWER_BYTES_MAX }
     }
 
     /// A POST of JSON.
     pub fn post_json(url: Url, body: &serde_json::Value) -> Self {
-        Self::get(url).sending(Method::POST, body)
+        Self::new(Method::POST, url).with_body("application/json", body.to_string())
     }
 
-    /// A PUT of JSON.
-    pub fn put_json(url: Url, body: &serde_json::Value) -> Self {
-        Self::get(url).sending(Method::PUT, body)
+    /// The same with this body.
+    #[must_use]
+    pub fn with_body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        self.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.body = Some(body.into());
+        self
     }
 
-    fn sending(mut self, method: Method, body: &serde_json::Value) -> Self {
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Self { method, body: Some(Bytes::from(body.to_string())), ..self }
+    /// The same with this header, which may be a secret; an error when no header can carry it.
+    pub fn with_header(mut self, name: HeaderName, text: &str) -> Result<Self, InvalidHeaderValue> {
+        let mut value = HeaderValue::from_str(text)?;
+        value.set_sensitive(true);
+        self.headers.insert(name, value);
+        Ok(self)
     }
 
     /// The same with this authorization; an error when no header can carry it.
     pub fn authorized(self, scheme: &str, secret: &str) -> Result<Self, InvalidHeaderValue> {
-        self.header(AUTHORIZATION, &format!("{scheme} {secret}"))
-    }
-
-    /// The same with this header, whose value is taken for a secret; an error when no header can carry it.
-    pub fn header(mut self, name: HeaderName, value: &str) -> Result<Self, InvalidHeaderValue> {
-        let mut value = HeaderValue::from_str(value)?;
-        value.set_sensitive(true);
-        self.headers.insert(name, value);
-        Ok(self)
+        self.with_header(reqwest::header::AUTHORIZATION, &format!("{scheme} {secret}"))
     }
 
     fn into_outgoing(self, gate: &Gate) -> reqwest::Request {
@@ -223,9 +222,9 @@ impl fmt::Debug for Request {
 }
 
 impl Answer {
-    /// The body, as far as it was kept.
-    pub fn bytes(&self) -> &[u8] {
-        &self.body
+    /// The body as it came; nothing when it is not whole.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        self.is_whole.then_some(&self.body)
     }
 
     /// The body in this shape; nothing when it is not whole, or is not that.
@@ -260,13 +259,6 @@ impl Lost {
         };
         Self { sent, cause, reason: cut(&reason, REASON_CHARS_MAX) }
     }
-}
-
-/// The address with these parts after its path; nothing when it cannot have any.
-pub fn join(base: &Url, parts: &[&str]) -> Option<Url> {
-    let mut url = base.clone();
-    url.path_segments_mut().ok()?.pop_if_empty().extend(parts);
-    Some(url)
 }
 
 /// Ends when the exchange must; with the cause.

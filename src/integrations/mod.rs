@@ -10,10 +10,12 @@ pub mod command;
 pub mod http;
 pub mod fienta;
 pub mod whatsapp;
+pub mod supplier;
 pub mod fluent;
 pub mod monitor;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -43,4 +45,40 @@ pub struct Limits {
     pub timeout: Duration,
     /// Cancelled when the worker must stop now: end the operation and answer `Fault::Interrupted`.
     pub stop: CancellationToken,
+    /// Whether the request still stands.
+    pub still: Still,
+}
+
+impl Limits {
+    /// For a request that always stands.
+    pub fn new(timeout: Duration, stop: CancellationToken) -> Self {
+        Self { timeout, stop, still: Still::default() }
+    }
+}
+
+type Look = dyn Fn() -> BoxFuture<'static, bool> + Send + Sync;
+
+/// Whether the row still asks for what the job says. For an operation that cannot be taken back, asked as late as can be.
+#[derive(Clone, Default)]
+pub struct Still(Option<Arc<Look>>);
+
+impl Still {
+    /// Asks like this.
+    pub fn by(look: impl Fn() -> BoxFuture<'static, bool> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(look)))
+    }
+
+    /// Asks now. `false` when the request was changed or taken back, or when that cannot be found out.
+    pub async fn stands(&self) -> bool {
+        match &self.0 {
+            Some(look) => look().await,
+            None => true,
+        }
+    }
+}
+
+impl fmt::Debug for Still {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Still")
+    }
 }

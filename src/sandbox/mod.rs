@@ -5,6 +5,7 @@
 
 pub mod fienta;
 pub mod whatsapp;
+pub mod supplier;
 pub mod fluent;
 pub mod postgres;
 mod server;

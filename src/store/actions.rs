@@ -19,7 +19,7 @@ impl Store {
     /// `rowcall.action_details(id)`: the action, its reply, every attempt; nothing when there is no such action.
     pub async fn action_details(&self, id: i64) -> Result<Option<Value>, StoreError> {
         const SQL: &str = "select rowcall.action_details($1::bigint)";
-        let rows = self.rows(SQL, &[&id], || format!("read action {id}")).await?;
+        let rows = self.rows(SQL, &[&id], || "read an action".to_owned()).await?;
         Ok(rows.first().and_then(json))
     }
 }

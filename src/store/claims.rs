@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use deadpool_postgres::Object;
+use postgres_types::Json;
 use tokio_postgres::Row;
-use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::policies::seconds;
@@ -50,6 +50,22 @@ impl Store {
             rows.iter().map(|row| job(statements.queue, row)).collect()
         })
         .await
+    }
+
+    /// Whether a row still asks for what it asked for in this generation, and this claim holds it.
+    pub async fn stands(
+        &self,
+        statements: &Statements,
+        key: &str,
+        generation: i32,
+        token: Uuid,
+    ) -> Result<bool, StoreError> {
+        let rows = self
+            .rows(statements.stands, &[&key, &generation, &token], || {
+                format!("look whether a request of {} still stands", statements.queue)
+            })
+            .await?;
+        Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 
     /// How long until a row of the queue comes due that is not due now, where the queue's claims put rows off.

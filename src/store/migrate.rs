@@ -5,6 +5,7 @@
 //! installed is recorded with a fingerprint, so that `doctor` can tell when somebody changed it by hand.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::fmt::Write as _;
 
 use refinery::{Migration, Runner};
@@ -28,11 +29,13 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 26] = [
+static CURRENT: [(&str, &str); 32] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
+    ("sql/kept/fulfillment.sql", include_str!("../../sql/kept/fulfillment.sql")),
     ("sql/kept/fluent.sql", include_str!("../../sql/kept/fluent.sql")),
+    ("sql/functions/grants.sql", include_str!("../../sql/functions/grants.sql")),
     ("sql/functions/operator.sql", include_str!("../../sql/functions/operator.sql")),
     ("sql/functions/codes.sql", include_str!("../../sql/functions/codes.sql")),
     ("sql/views/work.sql", include_str!("../../sql/views/work.sql")),
@@ -43,6 +46,9 @@ static CURRENT: [(&str, &str); 26] = [
     ("sql/functions/actions.sql", include_str!("../../sql/functions/actions.sql")),
     ("sql/functions/feedback.sql", include_str!("../../sql/functions/feedback.sql")),
     ("sql/functions/whatsapp.sql", include_str!("../../sql/functions/whatsapp.sql")),
+    ("sql/functions/fulfillment.sql", include_str!("../../sql/functions/fulfillment.sql")),
+    ("sql/functions/supplier.sql", include_str!("../../sql/functions/supplier.sql")),
+    ("sql/functions/fulfillment_api.sql", include_str!("../../sql/functions/fulfillment_api.sql")),
     ("sql/functions/fluent.sql", include_str!("../../sql/functions/fluent.sql")),
     ("sql/functions/fluent_tickets.sql", include_str!("../../sql/functions/fluent_tickets.sql")),
     ("sql/functions/fluent_api.sql", include_str!("../../sql/functions/fluent_api.sql")),
@@ -50,6 +56,7 @@ static CURRENT: [(&str, &str); 26] = [
     ("triggers/ring.sql", include_str!("../../triggers/ring.sql")),
     ("triggers/codes.sql", include_str!("../../triggers/codes.sql")),
     ("triggers/actions.sql", include_str!("../../triggers/actions.sql")),
+    ("triggers/fulfillment.sql", include_str!("../../triggers/fulfillment.sql")),
     ("triggers/fluent.sql", include_str!("../../triggers/fluent.sql")),
     ("sql/kept/templates.sql", include_str!("../../sql/kept/templates.sql")),
     ("sql/supabase/grants.sql", include_str!("../../sql/supabase/grants.sql")),
@@ -166,7 +173,7 @@ pub async fn apply(database: &Database) -> Result<Vec<String>, MigrateError> {
         .batch_execute("create schema if not exists rowcall")
         .await
         .map_err(statement("create the schema rowcall (the role needs CREATE on the database)"))?;
-    let report = runner().run_async(&mut client).await.map_err(|e| MigrateError::Migrations(Box::new(e)))?;
+    let report = runner().run_async(&mut client).await.map_err(migrations_failed)?;
     apply_current(&mut client).await?;
     let mut done: Vec<String> = report.applied_migrations().iter().map(ToString::to_string).collect();
     if before.current {
@@ -237,7 +244,7 @@ impl Store {
 /// Everything that `apply` would run on an empty database, as a script for `psql`.
 pub fn script() -> String {
     let mut script = format!(
-        "-- rowcall {} schema. Harmless when run again.\n\\set ON_ERROR_STOP on\nbegin;\n\ncreate schema if not exists rowcall;\n\
+        "-- rowcall {} schema. Harmless when run again.\n\\set ON_ERROR_STOP on\n{LOCK_TIMEOUT};\nbegin;\n\ncreate schema if not exists rowcall;\n\
          create table if not exists {HISTORY} (\n    version int4 primary key,\n    name varchar(255),\n    \
          applied_on varchar(255),\n    checksum varchar(255)\n);\n",
         env!("CARGO_PKG_VERSION")
@@ -280,6 +287,18 @@ fn sorted(runner: &Runner) -> Vec<Migration> {
     let mut migrations = runner.get_migrations().clone();
     migrations.sort_by_key(Migration::version);
     migrations
+}
+
+/// Tells a lock that somebody holds from other faults of a migration.
+fn migrations_failed(error: refinery::Error) -> MigrateError {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.downcast_ref().and_then(tokio_postgres::Error::code) == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+            return MigrateError::Locked { file: "a migration" };
+        }
+        cause = inner.source();
+    }
+    MigrateError::Migrations(Box::new(error))
 }
 
 /// Tells a lock that somebody holds from other faults of a step.

@@ -16,6 +16,8 @@ pub mod workers;
 pub mod operator;
 pub mod actions;
 pub mod whatsapp;
+pub mod fulfillment;
+pub mod export;
 pub mod fluent;
 pub mod doctor;
 
@@ -23,10 +25,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, PoolError};
+use postgres_types::ToSql;
+use scopeguard::ScopeGuard;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::error::DbError;
-use tokio_postgres::types::ToSql;
 
 /// How long to wait for an answer: a little longer than the server lets a statement run. Keepalives notice a peer whose
 /// machine is gone; only this notices one that is there and says nothing.
@@ -49,7 +52,7 @@ impl std::fmt::Debug for Store {
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct StoreError {
-    /// What was being done, and for which input.
+    /// What was being done, without anything that a caller gave: it goes to the log.
     pub what: String,
     /// What the connection or the database said.
     #[source]
@@ -132,10 +135,15 @@ fn is_of_class(answer: &DbError, classes: &[&str]) -> bool {
     classes.iter().any(|class| answer.code().code().starts_with(class))
 }
 
+/// Whether a function said this on purpose, by `raise exception`, in its own words.
+pub fn is_raised(answer: &DbError) -> bool {
+    answer.routine() == Some("exec_stmt_raise")
+}
+
 /// An answer of the database without the values that it may quote: only the server's own words about itself are told.
 fn discreet(answer: &DbError) -> String {
     let code = answer.code().code();
-    let is_harmless = is_of_class(answer, &PASSING) || is_of_class(answer, &SCHEMA);
+    let is_harmless = (is_of_class(answer, &PASSING) || is_of_class(answer, &SCHEMA)) && !is_raised(answer);
     let mut text =
         if is_harmless { format!("{} (SQLSTATE {code})", answer.message()) } else { format!("SQLSTATE {code}") };
     let places = [("table", answer.table()), ("column", answer.column()), ("constraint", answer.constraint())];
@@ -170,8 +178,8 @@ impl Store {
         self.on_connection(what, async |connection| rows_on(connection, sql, parameters).await).await
     }
 
-    /// Does something on a connection of the pool. A connection that does not answer in time is given up, not returned:
-    /// whoever got it next would wait behind the same silence.
+    /// Does something on a connection of the pool. A connection that does not answer in time, or whose answer nobody waits
+    /// for any more, is given up, not returned: whoever got it next would wait behind the same statement.
     pub(crate) async fn on_connection<T>(
         &self,
         what: impl Fn() -> String,
@@ -181,11 +189,10 @@ impl Store {
         let Ok(connection) = timeout(self.answer_max, self.pool.get()).await else {
             return Err(failed(Cause::Silent));
         };
-        let mut connection = connection.map_err(|e| failed(e.into()))?;
-        let Ok(answer) = timeout(self.answer_max, does(&mut connection)).await else {
-            drop(Object::take(connection));
-            return Err(failed(Cause::Silent));
-        };
+        let connection = connection.map_err(|e| failed(e.into()))?;
+        let mut busy = scopeguard::guard(connection, |connection| drop(Object::take(connection)));
+        let Ok(answer) = timeout(self.answer_max, does(&mut busy)).await else { return Err(failed(Cause::Silent)) };
+        let connection = ScopeGuard::into_inner(busy);
         answer.map_err(|error| {
             forget_plans(&connection, &error);
             failed(error.into())

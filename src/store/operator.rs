@@ -1,7 +1,7 @@
 //! What an operator sees and does: views read, functions called, nothing else.
 
+use postgres_types::{Json, ToSql};
 use serde::Serialize;
-use tokio_postgres::types::Json;
 
 use super::{Store, StoreError};
 
@@ -61,6 +61,8 @@ pub struct Work {
     pub next_retry_in_seconds: Option<f64>,
     /// Who asked.
     pub requested_by: Option<String>,
+    /// Whether it goes on only when a person decides: it failed, or nobody has told its end for `rowcall.queues.look_after`.
+    pub needs_person: bool,
 }
 
 /// One worker.
@@ -159,37 +161,31 @@ impl Store {
 
     /// `rowcall.retry(queue, key)`; the answer in words.
     pub async fn retry(&self, queue: &str, key: &str) -> Result<String, StoreError> {
-        self.verb("select rowcall.retry($1, $2)", queue, key, "retry").await
+        self.verb("select rowcall.retry($1, $2)", &[&queue, &key], "retry a row").await
     }
 
     /// `rowcall.cancel(queue, key)`; the answer in words.
     pub async fn cancel(&self, queue: &str, key: &str) -> Result<String, StoreError> {
-        self.verb("select rowcall.cancel($1, $2)", queue, key, "cancel").await
+        self.verb("select rowcall.cancel($1, $2)", &[&queue, &key], "cancel a row").await
     }
 
     /// `rowcall.resolve(queue, key, verdict, note)`; the answer in words.
     pub async fn resolve(&self, queue: &str, key: &str, verdict: &str, note: &str) -> Result<String, StoreError> {
-        let rows = self
-            .rows("select rowcall.resolve($1, $2, $3, $4)", &[&queue, &key, &verdict, &note], || {
-                format!("resolve in {queue}: {key}")
-            })
-            .await?;
-        Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+        self.verb("select rowcall.resolve($1, $2, $3, $4)", &[&queue, &key, &verdict, &note], "resolve a row").await
     }
 
     /// `rowcall.pause(queue, reason)`; the answer in words.
     pub async fn pause(&self, queue: &str, reason: &str) -> Result<String, StoreError> {
-        self.verb("select rowcall.pause($1, $2)", queue, reason, "pause").await
+        self.verb("select rowcall.pause($1, $2)", &[&queue, &reason], "pause a queue").await
     }
 
     /// `rowcall.resume(queue)`; the answer in words.
     pub async fn resume(&self, queue: &str) -> Result<String, StoreError> {
-        let rows = self.rows("select rowcall.resume($1)", &[&queue], || format!("resume {queue}")).await?;
-        Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+        self.verb("select rowcall.resume($1)", &[&queue], "resume a queue").await
     }
 
-    async fn verb(&self, sql: &str, queue: &str, argument: &str, verb: &str) -> Result<String, StoreError> {
-        let rows = self.rows(sql, &[&queue, &argument], || format!("{verb} in {queue}: {argument}")).await?;
+    async fn verb(&self, sql: &str, given: &[&(dyn ToSql + Sync)], what: &'static str) -> Result<String, StoreError> {
+        let rows = self.rows(sql, given, || what.to_owned()).await?;
         Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
     }
 }
@@ -235,6 +231,7 @@ fn work_row(row: &tokio_postgres::Row) -> Work {
         max_attempts: row.get("max_attempts"),
         reason: row.get("reason"),
         next_retry_in_seconds: row.get("next_retry_in_seconds"),
+        needs_person: row.get("needs_person"),
         requested_by: row.get("requested_by"),
     }
 }

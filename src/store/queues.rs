@@ -10,6 +10,8 @@ pub struct Statements {
     pub claim: &'static str,
     /// Ten arrays of outcomes → `key`, `settled_as`.
     pub settle: &'static str,
+    /// `$1` key, `$2` generation, `$3` token → whether this claim still stands for this request.
+    pub stands: &'static str,
     /// No parameter → the seconds until a row comes due that nobody settled lately, or null. For queues whose claims put
     /// rows off; others have their alarms from what they settle.
     pub next: Option<&'static str>,
@@ -20,6 +22,7 @@ pub static CODES: Statements = Statements {
     queue: "codes",
     claim: include_str!("../../sql/queues/codes/claim.sql"),
     settle: include_str!("../../sql/queues/codes/settle.sql"),
+    stands: include_str!("../../sql/queues/codes/stands.sql"),
     next: None,
 };
 
@@ -28,7 +31,17 @@ pub static ACTIONS: Statements = Statements {
     queue: "actions",
     claim: include_str!("../../sql/queues/actions/claim.sql"),
     settle: include_str!("../../sql/queues/actions/settle.sql"),
+    stands: include_str!("../../sql/queues/actions/stands.sql"),
     next: Some(include_str!("../../sql/queues/actions/next.sql")),
+};
+
+/// Data bundles for paid orders: `public.fulfillment_logs`, one row an order. Its serial key is the telephone number.
+pub static FULFILLMENT_LOGS: Statements = Statements {
+    queue: "fulfillment_logs",
+    claim: include_str!("../../sql/queues/fulfillment_logs/claim.sql"),
+    settle: include_str!("../../sql/queues/fulfillment_logs/settle.sql"),
+    stands: include_str!("../../sql/queues/fulfillment_logs/stands.sql"),
+    next: Some(include_str!("../../sql/queues/fulfillment_logs/next.sql")),
 };
 
 /// Syncs with FluentSupport: `public.fluent_sync_status`, whose tickets become `public.requests`.
@@ -36,11 +49,12 @@ pub static FLUENT: Statements = Statements {
     queue: "fluent_sync_status",
     claim: include_str!("../../sql/queues/fluent_sync_status/claim.sql"),
     settle: include_str!("../../sql/queues/fluent_sync_status/settle.sql"),
+    stands: include_str!("../../sql/queues/fluent_sync_status/stands.sql"),
     next: None,
 };
 
 /// Every queue of this build.
-pub static ALL: [&Statements; 3] = [&CODES, &ACTIONS, &FLUENT];
+pub static ALL: [&Statements; 4] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &FLUENT];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {

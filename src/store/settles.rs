@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
-use tokio_postgres::types::Json;
+use postgres_types::Json;
 use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 

@@ -43,6 +43,13 @@ impl Store {
         Ok(!self.rows(SQL, &[&target, &hold], || format!("probe {target}")).await?.is_empty())
     }
 
+    /// Gives the right to probe back: the probe proved nothing.
+    pub async fn unprobe(&self, target: &str) -> Result<(), StoreError> {
+        const SQL: &str = include_str!("../../sql/statements/unprobe.sql");
+        self.rows(SQL, &[&target], || format!("give back the probe of {target}")).await?;
+        Ok(())
+    }
+
     /// Closes a target's breaker: an operation came through. `false` when it was closed already.
     pub async fn close(&self, target: &str) -> Result<bool, StoreError> {
         const SQL: &str = include_str!("../../sql/statements/close.sql");

@@ -14,11 +14,12 @@ use tracing::{debug, error, info, warn};
 use super::Worker;
 use super::lane::{Breaker, Lane, Slot, WAIT_MAX};
 use crate::failure::{Failure, Fault};
-use crate::integrations::Limits;
+use crate::integrations::{Limits, Still};
 use crate::job::Job;
 use crate::outcome::{Outcome, Verdict};
 use crate::queue::Policy;
 use crate::retry;
+use crate::store::StoreError;
 use crate::store::settles::Settlement;
 
 /// An integration keeps its own time; this only guards against one that does not.
@@ -48,17 +49,14 @@ impl Drop for Attempt {
 impl Attempt {
     pub(super) async fn run(self, job: Job) {
         let Some(started) = self.wait_for_start().await else {
-            let mut failure = Failure::new(Fault::Interrupted, "its turn did not come in time; it is tried again");
-            failure.uncertain = job.uncertain;
-            let delay = if self.worker.shutdown.closing.is_cancelled() { Duration::ZERO } else { self.start_in };
-            let settlement = Settlement { job, outcome: failure.into(), delay, duration: None };
-            self.lane.settle(settlement).await;
+            self.lane.settle(self.not_started(job)).await;
             return;
         };
         let (outcome, duration) = if job.is_exhausted() {
             (exhausted(&job), None)
         } else {
             let outcome = self.execute(&job).await;
+            self.slow_down(&outcome).await;
             (outcome, Some(started.elapsed()))
         };
         let probe_in = self.judge_target(&outcome).await;
@@ -68,8 +66,25 @@ impl Attempt {
         self.lane.settle(Settlement { job, outcome, delay, duration }).await;
     }
 
-    /// Waits until the target's rate lets the operation start; nothing when the worker closes first, or the lease would
-    /// end before the operation.
+    /// What becomes of a job whose operation was not started.
+    fn not_started(&self, job: Job) -> Settlement {
+        let waits_for = self.lane.breaker().filter(|_| !self.probe);
+        let (fault, reason) = match &waits_for {
+            Some(breaker) => (Fault::Configuration, breaker.reason.as_str()),
+            None => (Fault::Interrupted, "its turn did not come in time; it is tried again"),
+        };
+        let delay = match &waits_for {
+            _ if self.worker.shutdown.closing.is_cancelled() => Duration::ZERO,
+            Some(breaker) => breaker.probe_at.saturating_duration_since(Instant::now()).min(WAIT_MAX),
+            None => self.start_in,
+        };
+        let mut failure = Failure::new(fault, reason).unasked();
+        failure.uncertain = job.uncertain;
+        Settlement { job, outcome: failure.into(), delay, duration: None }
+    }
+
+    /// Waits until the target's rate lets the operation start; nothing when the worker closes or the breaker opens first, or
+    /// the lease would end before the operation.
     async fn wait_for_start(&self) -> Option<Instant> {
         if Instant::now() + self.start_in > self.start_by {
             return None;
@@ -82,11 +97,12 @@ impl Attempt {
         }
         // Closing, or silent for so long that others may soon take these rows: nothing new is started.
         let may_start = self.worker.pulse.may_start() && !self.worker.shutdown.closing.is_cancelled();
+        let may_start = may_start && (self.probe || self.lane.breaker().is_none());
         (may_start && Instant::now() <= self.start_by).then(Instant::now)
     }
 
     async fn execute(&self, job: &Job) -> Outcome {
-        let limits = Limits { timeout: self.policy.timeout, stop: self.worker.stop() };
+        let limits = Limits { timeout: self.policy.timeout, stop: self.worker.stop(), still: self.still(job) };
         let operation = AssertUnwindSafe(self.lane.integration.execute(job, &limits)).catch_unwind();
         match tokio::time::timeout(self.policy.timeout * OVERTIME + Duration::from_secs(20), operation).await {
             Ok(Ok(outcome)) => outcome,
@@ -97,6 +113,30 @@ impl Attempt {
                     .into()
             }
             Err(_) => Failure::new(Fault::Transient, "the operation did not end in its time").uncertain().into(),
+        }
+    }
+
+    /// What an integration asks before an operation that cannot be taken back.
+    fn still(&self, job: &Job) -> Still {
+        let (worker, statements) = (Arc::clone(&self.worker), self.lane.statements);
+        let (key, generation, token) = (job.key.clone(), job.generation, job.token);
+        Still::by(move || {
+            let (worker, key) = (Arc::clone(&worker), key.clone());
+            Box::pin(async move {
+                let stands = worker.store.stands(statements, &key, generation, token).await;
+                let failed = |error: &StoreError| warn!(error = error.chain(), "Whether a request stands is not known");
+                stands.inspect_err(failed).unwrap_or(false)
+            })
+        })
+    }
+
+    /// The provider asks everybody for patience: nothing starts before it is over.
+    async fn slow_down(&self, outcome: &Outcome) {
+        let Some(rest) = outcome.rest else { return };
+        let target = self.policy.target.as_str();
+        info!(target, ?rest, "The provider asks for patience");
+        if let Err(error) = self.worker.store.rest(target, rest).await {
+            warn!(target, error = error.chain(), "The target's rest was not written down");
         }
     }
 
@@ -127,7 +167,16 @@ impl Attempt {
             }));
             return Some(probe_in);
         }
-        if self.probe && outcome.fault != Some(Fault::Interrupted) {
+        if self.probe && outcome.unasked {
+            if let Err(error) = self.worker.store.unprobe(target).await {
+                debug!(target, error = error.chain(), "The probe was not given back; it comes in a minute");
+            }
+            if let Some(breaker) = self.lane.breaker() {
+                self.lane.set_breaker(Some(Breaker { probe_at: Instant::now(), ..breaker }));
+            }
+            return None;
+        }
+        if self.probe && !matches!(outcome.fault, Some(Fault::Interrupted | Fault::Unknowable)) {
             match self.worker.store.close(target).await {
                 Ok(_) => info!(target, "The breaker is closed"),
                 Err(error) => warn!(target, error = error.chain(), "The breaker could not be closed for all workers"),
@@ -176,7 +225,7 @@ fn exhausted(job: &Job) -> Outcome {
     } else {
         Failure::new(Fault::Item, format!("all {max_attempts} attempts are spent"))
     };
-    failure.into()
+    failure.unasked().into()
 }
 
 fn log(job: &Job, outcome: &Outcome, duration: Option<Duration>) {

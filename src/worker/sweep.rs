@@ -41,6 +41,12 @@ async fn sweep(worker: &Worker) -> Result<(), StoreError> {
             info!(mended, "Bubbles of actions are mended");
         }
     }
+    if worker.lanes.contains_key("fulfillment_logs") {
+        let applied = worker.store.apply_reports().await?;
+        if applied > 0 {
+            info!(applied, "What suppliers told before is applied to its orders");
+        }
+    }
     while worker.store.prune().await? >= 10_000 {}
     Ok(())
 }

@@ -10,33 +10,40 @@ use tokio_postgres::Client;
 use crate::database::PATIENCE;
 use crate::process::eventually;
 use crate::scratch::Scratch;
-use crate::web::{ADMIN, APP_SECRET, Run, VERIFY_TOKEN, client, json, refused, told};
+use crate::web::{ADMIN, APP_SECRET, INFOBIP_SECRET, Run, VERIFY_TOKEN, client, json, refused, told};
 
 const PHONE: &str = "16505551234";
 const NAME: &str = "Ama Serwaa";
 
-struct Flow {
-    run: Run,
-    fake: Fake,
+pub(crate) struct Flow {
+    pub(crate) run: Run,
+    pub(crate) fake: Fake,
     at: String,
-    client: Client,
+    pub(crate) client: Client,
     scratch: Scratch,
     _dir: TempDir,
 }
 
 impl Flow {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With more variables than Meta's.
+    pub(crate) async fn with(more: &[(&str, &str)]) -> Self {
         let scratch = Scratch::migrated().await;
         let dir = tempfile::tempdir().unwrap();
         let at = address();
         let fake = Fake::start(WhatsAppArgs {
             webhook: Some(format!("http://{at}/webhooks/whatsapp")),
+            // Infobip shows its secret by HTTP Basic.
+            infobip_webhook: Some(format!("http://infobip:{INFOBIP_SECRET}@{at}/webhooks/infobip")),
             app_secret: APP_SECRET.to_owned(),
             ..WhatsAppArgs::new(dir.path().to_owned())
         })
         .await
         .unwrap();
-        let run = start(&scratch, &fake, &at).await;
+        let run = start(&scratch, &fake, &at, more).await;
         let client = scratch.client().await;
         let contact = format!("insert into contacts (phone, name) values ('+{PHONE}', '{NAME}')");
         client.batch_execute(&contact).await.unwrap();
@@ -44,18 +51,18 @@ impl Flow {
     }
 
     /// An action of the one contact that nobody has answered.
-    async fn action(&self) -> i32 {
+    pub(crate) async fn action(&self) -> i32 {
         let ask =
             "insert into actions (contact_id, action_type) select id, 'refund_request' from contacts returning id";
         self.client.query_one(ask, &[]).await.unwrap().get(0)
     }
 
-    async fn sql(&self, sql: &str) {
+    pub(crate) async fn sql(&self, sql: &str) {
         self.client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
     /// Waits until a query gives this text.
-    async fn until(&self, sql: &str, wanted: &str) {
+    pub(crate) async fn until(&self, sql: &str, wanted: &str) {
         let began = Instant::now();
         loop {
             let row = self.client.query_one(&format!("select ({sql})::text"), &[]).await.unwrap();
@@ -69,19 +76,19 @@ impl Flow {
     }
 
     /// Waits until the reply to an action stands so, and its bubble says so.
-    async fn replied(&self, id: i32, reply_status: &str, bubble: &str) {
+    pub(crate) async fn replied(&self, id: i32, reply_status: &str, bubble: &str) {
         self.until(&format!("select reply_status from actions where id = {id}"), reply_status).await;
         let shown = "select metadata ->> 'state' from messages where message_type = 'action_indicator'";
         self.until(&format!("{shown} and metadata ->> 'action_id' = '{id}'"), bubble).await;
     }
 
     /// The references of what the fake really accepted.
-    fn accepted(&self) -> Vec<String> {
+    pub(crate) fn accepted(&self) -> Vec<String> {
         self.fake.log().iter().map(|line| line["reference"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Nothing more comes, though everybody has looked again.
-    async fn stays(&self, accepted: &[String]) {
+    pub(crate) async fn stays(&self, accepted: &[String]) {
         self.sql("select pg_notify('rowcall', 'actions')").await;
         tokio::time::sleep(Duration::from_millis(400)).await;
         assert_eq!(self.accepted(), accepted);
@@ -93,18 +100,25 @@ impl Flow {
 }
 
 /// The worker, once it works.
-async fn start(scratch: &Scratch, fake: &Fake, at: &str) -> Run {
-    let variables = [
+async fn start(scratch: &Scratch, fake: &Fake, at: &str, more: &[(&str, &str)]) -> Run {
+    let address = fake.address();
+    let meta = format!("{}/v25.0", fake.address());
+    let mut variables = vec![
         ("ROWCALL_HTTP_ADDR", at),
         ("ROWCALL_API_TOKEN", ADMIN),
         ("ROWCALL_QUEUES", "actions"),
         ("RUST_LOG", "trace"),
-        ("WHATSAPP_API_URL", &format!("{}/v25.0", fake.address())),
+        ("WHATSAPP_API_URL", meta.as_str()),
         ("WHATSAPP_PHONE_NUMBER_ID", "106540352242922"),
         ("WHATSAPP_ACCESS_TOKEN", "sandbox-access-token"),
         ("WHATSAPP_APP_SECRET", APP_SECRET),
         ("WHATSAPP_VERIFY_TOKEN", VERIFY_TOKEN),
+        ("INFOBIP_BASE_URL", &address),
+        ("INFOBIP_API_KEY", "sandbox-api-key"),
+        ("INFOBIP_SENDER", "16505550000"),
+        ("INFOBIP_WEBHOOK_SECRET", INFOBIP_SECRET),
     ];
+    variables.extend_from_slice(more);
     let run = Run::start(scratch, &variables);
     run.logged("The bell works").await;
     run
@@ -114,6 +128,21 @@ async fn start(scratch: &Scratch, fake: &Fake, at: &str) -> Run {
 fn address() -> String {
     let [_, high, middle, low] = std::process::id().to_be_bytes();
     format!("127.{}.{middle}.{low}:8000", 64 + high % 64)
+}
+
+#[tokio::test]
+async fn what_only_postgres_can_hold_keeps_no_reply_from_its_customer() {
+    let flow = Flow::new().await;
+    let id = flow.action().await;
+    flow.sql("update contacts set last_inbound_at = '-infinity'").await;
+    flow.sql(&format!(
+        "update actions set status = 'approved',
+             details = jsonb_build_object('amount', '1e400'::jsonb, 'deep', (repeat('[', 200) || repeat(']', 200))::jsonb)
+         where id = {id}"
+    ))
+    .await;
+    flow.replied(id, "sent", "Sent").await;
+    assert_eq!(flow.fake.log().len(), 1);
 }
 
 #[tokio::test]
@@ -180,7 +209,7 @@ async fn a_worker_killed_with_9_while_it_sends_leaves_no_second_message() {
     flow.sql(&format!("update actions set status = 'approved' where id = {id}")).await;
     eventually("the message", || (!flow.accepted().is_empty()).then_some(())).await;
     drop(flow.run);
-    flow.run = start(&flow.scratch, &flow.fake, &flow.at).await;
+    flow.run = start(&flow.scratch, &flow.fake, &flow.at, &[]).await;
     flow.replied(id, "unknown", "Needs a look").await;
     flow.until("select settled_as from rowcall.attempts order by id limit 1", "lost").await;
     flow.stays(&[format!("actions:{id}:1")]).await;

@@ -13,7 +13,7 @@ use rowcall::outcome::Outcome;
 use rowcall::store::Store;
 use rowcall::store::claims::Claim;
 use rowcall::store::connect::{Database, Session};
-use rowcall::store::queues::ACTIONS;
+use rowcall::store::queues::{ACTIONS, Statements};
 use rowcall::store::settles::Settlement;
 use rowcall::store::workers::Introduction;
 use serde_json::{Value, json};
@@ -26,8 +26,9 @@ use crate::scratch::Scratch;
 pub(crate) struct Rows {
     pub(crate) scratch: Scratch,
     pub(crate) client: Client,
-    store: Store,
-    worker: Uuid,
+    pub(crate) store: Store,
+    pub(crate) worker: Uuid,
+    queue: &'static Statements,
 }
 
 impl Rows {
@@ -36,15 +37,20 @@ impl Rows {
     }
 
     pub(crate) async fn on(scratch: Scratch) -> Self {
+        Self::of(&ACTIONS, scratch).await
+    }
+
+    /// The same for another queue.
+    pub(crate) async fn of(queue: &'static Statements, scratch: Scratch) -> Self {
         let store = Store::new(Database::parse(&scratch.url).unwrap().pool(4, Session::Worker));
         let worker = Uuid::new_v4();
         let introduction =
-            Introduction { host: "here".to_owned(), pid: 1, version: "0", queues: vec!["actions".to_owned()] };
+            Introduction { host: "here".to_owned(), pid: 1, version: "0", queues: vec![queue.queue.to_owned()] };
         store.register(worker, &introduction).await.unwrap();
         let client = scratch.client().await;
         // It sends no heartbeat, and must not count as dead while a slow test goes on.
         client.batch_execute("update rowcall.workers set heartbeat_at = now() + interval '1 hour'").await.unwrap();
-        Self { scratch, client, store, worker }
+        Self { scratch, client, store, worker, queue }
     }
 
     pub(crate) async fn run(&self, sql: &str) {
@@ -98,9 +104,14 @@ impl Rows {
     }
 
     pub(crate) async fn claim(&self, limit: usize) -> Vec<Job> {
+        self.claim_under(Uuid::new_v4(), limit).await
+    }
+
+    /// The same under a token of one's own.
+    pub(crate) async fn claim_under(&self, token: Uuid, limit: usize) -> Vec<Job> {
         let lease = Duration::from_mins(1);
-        let claim = Claim { limit, worker: self.worker, token: Uuid::new_v4(), lease, bounded: false, skip: 0 };
-        self.store.claim(&ACTIONS, claim).await.unwrap()
+        let claim = Claim { limit, worker: self.worker, token, lease, bounded: false, skip: 0 };
+        self.store.claim(self.queue, claim).await.unwrap()
     }
 
     /// The only job that a claim gives.
@@ -116,12 +127,19 @@ impl Rows {
     }
 
     pub(crate) async fn settle(&self, job: Job, outcome: impl Into<Outcome>) -> String {
-        let delay = Duration::from_mins(1);
-        let settlement =
-            [Settlement { job, outcome: outcome.into(), delay, duration: Some(Duration::from_millis(200)) }];
+        self.settle_after(job, outcome.into(), Some(Duration::from_millis(200))).await
+    }
+
+    /// The same of an operation that was not started.
+    pub(crate) async fn settle_unstarted(&self, job: Job, outcome: impl Into<Outcome>) -> String {
+        self.settle_after(job, outcome.into(), None).await
+    }
+
+    async fn settle_after(&self, job: Job, outcome: Outcome, duration: Option<Duration>) -> String {
+        let settlement = [Settlement { job, outcome, delay: Duration::from_mins(1), duration }];
         // Whoever looked at the row at this very moment has it locked: try again, as the settler does.
         loop {
-            let settled = self.store.settle(&ACTIONS, &settlement, false).await.unwrap();
+            let settled = self.store.settle(self.queue, &settlement, false).await.unwrap();
             if let Some(settled) = settled.into_iter().next() {
                 return settled.settled_as;
             }
@@ -141,14 +159,60 @@ impl Rows {
         self.text(&format!("select reply_status from actions where id = {id}")).await
     }
 
-    async fn kill_the_worker(&self) {
+    /// Claims sixty rows and settles them as done with this result; neither statement may look at much more.
+    pub(crate) async fn no_plan_reads_a_table(&self, result: &str) {
+        let Statements { queue, claim, settle, .. } = self.queue;
+        let token = "00000000-0000-4000-8000-00000000000d";
+        let mut client = self.scratch.client().await;
+        client.batch_execute("set enable_seqscan = off; set jit = off").await.unwrap();
+        let types = "bigint, uuid, uuid, float8, bigint";
+        let claim = explain(&mut client, types, claim, &format!("60, '{}', '{token}', 60, 0", self.worker)).await;
+        let held = client
+            .query_one(
+                &format!(
+                    "select array_agg(id::text)::text, array_agg(generation)::text, array_agg(claim_token)::text, count(*)
+                     from {queue} where claim_token = '{token}'"
+                ),
+                &[],
+            )
+            .await
+            .unwrap();
+        assert_eq!(held.get::<_, i64>(3), 60);
+        let [keys, generations, tokens]: [String; 3] = [held.get(0), held.get(1), held.get(2)];
+        let each = |value: &str| format!("array_fill({value}, '{{60}}')");
+        let (done, delay, error) = (each("'done'::text"), each("0::float8"), each("null::text"));
+        let (result, duration, uncertain, attempt) = (each(result), each("0.2::float8"), each("false"), each("1"));
+        let settle = explain(
+            &mut client,
+            "text[], int[], uuid[], text[], float8[], jsonb[], text[], float8[], bool[], int[]",
+            settle,
+            &format!(
+                "'{keys}', '{generations}', '{tokens}', {done}, {delay}, {result}, {error}, {duration}, {uncertain}, {attempt}"
+            ),
+        )
+        .await;
+        for (name, plan) in [("claim", claim), ("settle", settle)] {
+            walk(&plan[0]["Plan"], &mut |node| {
+                let relation = node["Relation Name"].as_str().unwrap_or_default();
+                let reads_all = node["Node Type"] == "Seq Scan" && node["Actual Loops"] != 0;
+                let is_small = ["workers", "queues", "fulfillment_settings"].contains(&relation);
+                assert!(!reads_all || is_small, "{name} reads {relation} whole");
+                let read = |field: &str| node[field].as_f64().unwrap_or_default();
+                let looked_at = (read("Actual Rows") + read("Rows Removed by Filter")) * read("Actual Loops");
+                assert!(looked_at < 4000.0, "{name} looks at {looked_at} rows: {node:#}");
+            });
+        }
+    }
+
+    pub(crate) async fn kill_the_worker(&self) {
         // The test goes on as another worker: a dead one gets nothing.
-        self.run(
+        self.run(&format!(
             "insert into rowcall.workers (id, host, pid, version, queues, heartbeat_at)
              select gen_random_uuid(), w.host, w.pid, w.version, w.queues, now() - interval '1 minute' from rowcall.workers as w limit 1;
-             update actions set claimed_by = (select w.id from rowcall.workers as w order by w.heartbeat_at limit 1)
+             update {} set claimed_by = (select w.id from rowcall.workers as w order by w.heartbeat_at limit 1)
              where claimed_by is not null",
-        )
+            self.queue.queue
+        ))
         .await;
     }
 }
@@ -531,52 +595,7 @@ async fn ten_thousand_rows_of_one_contact_do_not_slow_the_others_and_no_plan_rea
     }
     assert!(looks <= 10, "{looks}");
 
-    let mut client = rows.scratch.client().await;
-    client.batch_execute("set enable_seqscan = off; set jit = off").await.unwrap();
-    let claim = explain(
-        &mut client,
-        "bigint, uuid, uuid, float8, bigint",
-        ACTIONS.claim,
-        &format!("60, '{}', '00000000-0000-4000-8000-00000000000d', 60, 0", rows.worker),
-    )
-    .await;
-    let held = client
-        .query_one(
-            "select array_agg(id::text)::text, array_agg(generation)::text, array_agg(claim_token)::text, count(*)
-             from actions where claim_token = '00000000-0000-4000-8000-00000000000d'",
-            &[],
-        )
-        .await
-        .unwrap();
-    assert_eq!(held.get::<_, i64>(3), 60);
-    let [keys, generations, tokens]: [String; 3] = [held.get(0), held.get(1), held.get(2)];
-    let each = |value: &str| format!("array_fill({value}, '{{60}}')");
-    let settle = explain(
-        &mut client,
-        "text[], int[], uuid[], text[], float8[], jsonb[], text[], float8[], bool[], int[]",
-        ACTIONS.settle,
-        &format!(
-            "'{keys}', '{generations}', '{tokens}', {}, {}, {}, {}, {}, {}, {}",
-            each("'done'::text"),
-            each("0::float8"),
-            each("'{\"text\":\"t\"}'::jsonb"),
-            each("null::text"),
-            each("0.2::float8"),
-            each("false"),
-            each("1")
-        ),
-    )
-    .await;
-    for (name, plan) in [("claim", claim), ("settle", settle)] {
-        walk(&plan[0]["Plan"], &mut |node| {
-            let relation = node["Relation Name"].as_str().unwrap_or_default();
-            let reads_all = node["Node Type"] == "Seq Scan" && node["Actual Loops"] != 0;
-            assert!(!reads_all || ["workers", "queues"].contains(&relation), "{name} reads {relation} whole");
-            let read = |field: &str| node[field].as_f64().unwrap_or_default();
-            let looked_at = (read("Actual Rows") + read("Rows Removed by Filter")) * read("Actual Loops");
-            assert!(looked_at < 4000.0, "{name} looks at {looked_at} rows: {node:#}");
-        });
-    }
+    rows.no_plan_reads_a_table("'{\"text\":\"t\"}'::jsonb").await;
 }
 
 async fn explain(client: &mut Client, types: &str, sql: &str, values: &str) -> Value {

@@ -234,6 +234,8 @@ async fn an_accepted_message_that_is_not_delivered_fails_by_its_message_id() {
     assert_eq!(rows.text(&status("null", "w1", "delivered")).await, "settled: sent");
     assert_eq!((rows.reply_status(id).await.as_str(), rows.bubble(id).await.as_str()), ("sent", "Sent"));
     assert_eq!(rows.text("select generation from actions").await, "1");
+    let history = "select string_agg(concat_ws(' ', settled_as, error), ', ' order by id) from rowcall.attempts";
+    assert_eq!(rows.text(history).await, format!("done, failed {error}, done"), "no person is named where none was");
 }
 
 #[tokio::test]
@@ -474,7 +476,7 @@ async fn a_browser_answers_actions_that_a_policy_shows_it_and_nothing_else() {
     migrate::apply(&database).await.unwrap();
     let rows = Rows::on(scratch).await;
     let published = "select string_agg(tablename, ' ' order by tablename) from pg_publication_tables where pubname = 'supabase_realtime'";
-    assert_eq!(rows.text(published).await, "actions fluent_sync_status messages");
+    assert_eq!(rows.text(published).await, "actions fluent_sync_status fulfillment_logs messages orders");
     let bare = "select count(*) from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and not relrowsecurity";
     assert_eq!(rows.text(bare).await, "0");
     let id = rows.action().await;

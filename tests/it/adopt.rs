@@ -68,20 +68,20 @@ async fn a_table_with_a_uuid_id_is_adopted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_of_the_users_are_carried_over_by_a_rename() {
     let db = adopted(
-        "create table events (id int primary key); insert into events values (118714);
+        "create table events (id int primary key); insert into events values (200100);
          create table codes (
              id bigint generated always as identity primary key, code text not null unique, status text not null default 'active',
              metadata jsonb not null, event_id int not null references events, \"Partner Name\" text not null,
              discount numeric not null check (discount > 0), shout text generated always as (upper(code)) stored
          );
-         insert into codes (code, metadata, event_id, \"Partner Name\", discount) values ('OLD', '{}', 118714, 'Ada', 12.5)",
+         insert into codes (code, metadata, event_id, \"Partner Name\", discount) values ('OLD', '{}', 200100, 'Ada', 12.5)",
     )
     .await;
     works(&db).await;
     let new: Value = db.get("select to_jsonb(c) from codes as c where code = 'NEW'").await;
     assert_eq!(
         (new["event_id"].as_i64(), new["Partner Name"].as_str(), new["discount"].as_f64(), new["shout"].as_str()),
-        (Some(118_714), Some("Ada"), Some(12.5), Some("NEW"))
+        (Some(200_100), Some("Ada"), Some(12.5), Some("NEW"))
     );
 }
 
@@ -155,5 +155,99 @@ async fn a_table_that_does_not_fit_is_refused_with_what_mends_it_and_left_alone(
         let error = chain(&migrate::apply(&db.database()).await.unwrap_err());
         assert!(error.contains(words) && error.contains(mend), "{error}");
         assert_eq!(db.get::<String>(columns).await, before, "the table is as it was");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_of_a_carried_name_that_does_not_fit_is_refused_and_the_hint_mends_it() {
+    let db = TestDatabase::empty().await;
+    db.run(
+        "create table codes (
+             id serial primary key, code text not null, status text not null, metadata jsonb not null default '{}',
+             updated_at bigint, attempts integer, max_attempts smallint null, next_retry_at timestamp, error_message varchar(50),
+             generation integer not null, claim_token text, claimed_by uuid not null default gen_random_uuid(),
+             claimed_until timestamptz generated always as (null) stored, requested_by uuid, requested_at timestamptz(3)
+         );
+         insert into codes (code, status, generation, requested_by) values ('OLD', 'active', 0, gen_random_uuid())",
+    )
+    .await;
+    let mut refused = Vec::new();
+    while let Err(error) = migrate::apply(&db.database()).await {
+        let text = chain(&error);
+        let (_, named) = text.split_once("public.codes.").unwrap_or_else(|| panic!("{text}"));
+        refused.push(named.split(", rowcall").next().unwrap().to_owned());
+        assert!(refused.len() < 20, "{refused:?}");
+        let hint = text.rsplit_once("(hint: ").unwrap().1.trim_end_matches(')');
+        db.run(hint.split(", or, if").next().unwrap()).await;
+    }
+    assert_eq!(
+        refused,
+        [
+            "updated_at is of type bigint",
+            "attempts may be null or has no default",
+            "max_attempts is of type smallint",
+            "next_retry_at is of type timestamp without time zone",
+            "error_message is of type character varying(50)",
+            "generation may be null or has no default",
+            "claim_token is of type text",
+            "claimed_by has values of your own",
+            "claimed_until is generated",
+            "requested_by is of type uuid",
+        ]
+    );
+    db.run("alter table codes alter column own_claimed_until drop expression").await;
+    db.fast().await;
+    works(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_of_a_carried_name_that_does_not_fit_may_be_given_the_type_that_does() {
+    let db = TestDatabase::empty().await;
+    db.run(
+        "create table codes (
+             id serial primary key, code text not null, status text not null, metadata jsonb not null default '{}',
+             attempts bigint default 0, error_message varchar(50) not null default '', requested_by uuid default gen_random_uuid(),
+             claimed_until timestamptz default now(), requested_at timestamptz not null default now()
+         );
+         insert into codes (code, status, attempts, claimed_until) values ('OLD', 'active', null, null)",
+    )
+    .await;
+    let mut refusals = 0;
+    while let Err(error) = migrate::apply(&db.database()).await {
+        let text = chain(&error);
+        let hint = text.rsplit_once("(hint: ").unwrap().1;
+        let hint = hint.rsplit_once("if it means the same: ").map_or(hint, |(_, other)| other);
+        refusals += 1;
+        assert!(refusals < 10, "{text}");
+        db.run(hint.strip_suffix(')').unwrap_or(hint)).await;
+    }
+    assert_eq!(refusals, 6);
+    db.fast().await;
+    works(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_of_the_users_finds_its_tables_by_their_bare_names() {
+    let db = adopted(
+        "create table codes (id serial primary key, code text not null, status text not null, metadata jsonb);
+         insert into codes (code, status) values ('OLD', 'active');
+         create table audit (told text);
+         create function tell() returns trigger language plpgsql as $$
+         begin
+             insert into audit values (tg_op || ' ' || new.code || ' ' || new.status);
+             return null;
+         end $$;
+         create trigger tell after insert or update of status on codes for each row execute function tell()",
+    )
+    .await;
+    works(&db).await;
+    db.run(
+        "update codes set status = 'active', error_message = 'no', metadata = '{\"action\": \"delete\"}' where code = 'NEW';
+         select rowcall.retry('codes', id::text) from codes where code = 'NEW'",
+    )
+    .await;
+    let told: Vec<String> = db.all("select told from audit").await;
+    for fact in ["INSERT NEW active", "UPDATE NEW failed", "UPDATE NEW deleting"] {
+        assert!(told.iter().any(|line| line == fact), "{fact}: {told:?}");
     }
 }

@@ -1,8 +1,10 @@
 //! The breaker: what is nobody's fault but the provider's, or our settings', spends no attempt, and goes on by itself.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use rowcall::failure::Fault;
+use rowcall::failure::{Failure, Fault};
 use rowcall::integrations::fienta::{Fienta, Settings};
 use rowcall::outcome::Outcome;
 use serde_json::json;
@@ -10,6 +12,12 @@ use serde_json::json;
 use crate::database::TestDatabase;
 use crate::fake::{Fake, PASSWORD};
 use crate::worker::Scripted;
+
+/// Makes row and probe due: a row that is looked at before the probe is due is told to wait for a minute.
+pub(crate) const PROBE: &str =
+    "update codes set next_retry_at = now() where status = 'creating' and claim_token is null;
+     update rowcall.targets set next_probe_at = now() where state = 'open' and next_probe_at > now();
+     select rowcall.sweep_now()";
 
 const OPEN: &str = "(select state = 'open' from rowcall.targets where target = 'fienta')";
 
@@ -192,4 +200,53 @@ async fn a_fault_of_the_row_opens_no_breaker() {
         ["failed", "failed", "active", "active"]
     );
     assert!(db.get::<bool>("select state = 'closed' and trips = 0 from rowcall.targets where target = 'fienta'").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_did_not_reach_the_provider_leaves_the_breaker_open_and_the_next_row_probes() {
+    let db = TestDatabase::new().await;
+    db.fast().await;
+    db.run("update rowcall.targets set state = 'open', reason = 'down', next_probe_at = now() where target = 'fienta'")
+        .await;
+    let wrong = || Failure::new(Fault::Item, "there is no number to call").unasked();
+    let count = AtomicUsize::new(0);
+    let probes = Scripted::new(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => wrong().into(),
+        _ => Outcome::done(None),
+    });
+    let _worker = db.worker(Arc::clone(&probes) as _);
+    db.ask(1).await;
+    for nth in 1..=2 {
+        let settled = format!("(select count(*) from rowcall.attempts where settled_as = 'failed') = {nth}");
+        db.nudged(PROBE, "a row is told what is wrong with it", &settled).await;
+        assert!(db.get::<bool>(&format!("select {OPEN}")).await, "nothing was proven");
+        db.run(&format!("insert into codes (code, status) values ('NEXT-{nth}', 'creating')")).await;
+    }
+    db.nudged(PROBE, "the third one came through", "exists (select from codes where status = 'active')").await;
+    assert!(!db.get::<bool>(&format!("select {OPEN}")).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_asks_everybody_for_patience_gets_it() {
+    let db = TestDatabase::new().await;
+    db.fast().await;
+    db.run(
+        "update rowcall.queues set rate_per_second = 50, rate_burst = 1, cluster_slots = null where queue = 'codes'",
+    )
+    .await;
+    let pause = Duration::from_mins(10);
+    let throttled =
+        Scripted::new(move |_| Failure::new(Fault::Throttled, "too many calls").after(pause).resting(pause).into());
+    let _worker = db.worker(Arc::clone(&throttled) as _);
+    db.ask(1).await;
+    let rests =
+        "exists (select from rowcall.targets where target = 'fienta' and spent_until > now() + interval '9 minutes')";
+    db.eventually("the target rests", rests).await;
+    db.ask_more("ANOTHER").await;
+    db.eventually(
+        "it waits for its turn",
+        "exists (select from codes where code = 'ANOTHER' and next_retry_at > now() + interval '9 minutes')",
+    )
+    .await;
+    assert_eq!(throttled.seen().len(), 1, "nothing more was asked of it");
 }

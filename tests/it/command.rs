@@ -25,7 +25,7 @@ fn command(argv: &[&str]) -> Command {
 }
 
 fn limits(timeout: Duration) -> Limits {
-    Limits { timeout, stop: CancellationToken::new() }
+    Limits::new(timeout, CancellationToken::new())
 }
 
 fn ample() -> Limits {

@@ -138,12 +138,23 @@ impl TestDatabase {
         self.within(PATIENCE, fact, condition).await;
     }
 
+    // A condition in SQL has no event to wait for: look at it often, and fail with what was seen.
     pub(crate) async fn within(&self, patience: Duration, fact: &str, condition: &str) {
         let began = Instant::now();
         while !self.get::<Option<bool>>(&format!("select {condition}")).await.unwrap_or_default() {
             let late = began.elapsed() > patience;
             assert!(!late, "waited {patience:?} for this: {fact}\n{}", self.standing().await);
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Waits until a condition holds, and pushes what it waits for now and then.
+    pub(crate) async fn nudged(&self, nudge: &str, fact: &str, condition: &str) {
+        let began = Instant::now();
+        while !self.get::<Option<bool>>(&format!("select {condition}")).await.unwrap_or_default() {
+            assert!(began.elapsed() < PATIENCE, "waited for this: {fact}\n{}", self.standing().await);
+            self.run(nudge).await;
+            tokio::time::sleep(LOOK_EVERY * 10).await;
         }
     }
 

@@ -10,10 +10,12 @@ use std::thread;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
 use crate::process::{ROWCALL, eventually};
+use crate::web;
 
 /// A folder that the unprivileged user of a root process can enter.
 fn open_folder() -> TempDir {
@@ -82,7 +84,7 @@ fn the_scenario_ends_as_it_must_and_can_be_played_beside_a_demo() {
     let output = demo(folder.path()).arg("--once").output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
-    assert!(out.contains("PASS  13 of 13 as they must be"), "{out}");
+    assert!(out.contains("PASS  20 of 20 as they must be"), "{out}");
     assert!(!out.contains("FAIL"), "{out}");
     assert!(!folder.path().join("once/postgres/pgdata/postmaster.pid").exists(), "its Postgres has ended");
 }
@@ -117,6 +119,44 @@ async fn what_the_demo_prints_works_when_it_is_typed() {
     client.batch_execute(&update).await.unwrap();
     again.line(|line| line.contains("SUMMER-20") && line.contains("deleting → deleted")).await;
     assert!(again.interrupt().success());
+}
+
+#[tokio::test]
+async fn an_approval_that_is_typed_reaches_its_customer_once_and_a_lost_answer_is_settled_by_its_report() {
+    let folder = open_folder();
+    let demo = Demo::start(folder.path());
+    let approve = demo.line(|line| line.starts_with("update actions") && line.contains("'approved'")).await;
+    let edit = demo.line(|line| line.starts_with("update actions") && line.contains("'edited'")).await;
+    let fault = demo.line(|line| line.starts_with("curl") && line.contains("accept-then-close")).await;
+    let client = demo.psql().await;
+
+    client.batch_execute(&approve).await.unwrap();
+    demo.line(|line| line.contains("refund_request #1") && line.contains("approved by")).await;
+    demo.line(|line| line.contains("refund_request #1") && line.contains("→ sent")).await;
+    demo.line(|line| line.contains("+12025550101: Great news! Your refund request has been")).await;
+    client.batch_execute(&edit).await.unwrap();
+    demo.line(|line| line.contains("discount_request #2") && line.contains("→ sent")).await;
+    demo.line(|line| line.contains("+12025550102: Here is what we can offer you. We can do half")).await;
+
+    let (json, address) = fault.split_once("-d '").and_then(|(_, rest)| rest.split_once("' ")).unwrap();
+    let asked = web::json(web::client().post(address), &serde_json::from_str(json).unwrap());
+    assert!(asked.send().await.unwrap().status().is_success());
+    client.batch_execute(&approve.replace("id = 1", "id = 3")).await.unwrap();
+    demo.line(|line| line.contains("order_change #3") && line.contains("→ unknown")).await;
+    demo.line(|line| line.contains("unknown → sent") && line.contains("told by a status webhook")).await;
+
+    let messages = fs::read_to_string(folder.path().join("fakes/whatsapp/messages.jsonl")).unwrap();
+    let messages: Vec<Value> = messages.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let phones: Vec<_> = messages.iter().map(|message| message["phone"].as_str().unwrap()).collect();
+    assert_eq!(phones, ["12025550101", "12025550102", "12025550103"], "each has one message");
+    let http = demo.line(|line| line.starts_with("curl -H 'Authorization: Bearer ")).await;
+    let (token, address) = http.split_once("Bearer ").and_then(|(_, rest)| rest.split_once("' ")).unwrap();
+    assert_eq!(web::told(web::client().get(address).bearer_auth(token)).await.0, 200, "{address}");
+    assert_eq!(web::told(web::client().get(address)).await.0, 401, "{address}");
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    for private in ["12025550101", "Great news", "half of it", "Ada"] {
+        assert!(!log.contains(private), "{private}");
+    }
 }
 
 #[tokio::test]

@@ -128,6 +128,24 @@ async fn what_the_doctor_prints_mends_what_it_found() {
 }
 
 #[tokio::test]
+async fn an_adopted_table_without_row_level_security_is_worth_a_note() {
+    let scratch = Scratch::empty().await;
+    scratch
+        .sql("create table public.codes (id serial primary key, code text not null, status text, metadata jsonb)")
+        .await;
+    scratch.rowcall(&["migrate"]).well();
+    let row_security = || {
+        let said = scratch.rowcall(&["doctor", "--json"]);
+        assert!(problems(&said).is_empty(), "{said:?}");
+        findings(&said).into_iter().find(|f| f.check == "row security").unwrap()
+    };
+    let note = row_security();
+    assert!(note.state == "note" && note.found.contains("it is off for public.codes"), "{note:?}");
+    mend(&scratch, &note.mend).await;
+    assert_eq!(row_security().state, "ok");
+}
+
+#[tokio::test]
 async fn migrate_says_what_it_put_back() {
     let scratch = Scratch::migrated().await;
     scratch.sql("drop index public.codes_due_idx; drop trigger _100_stamp_insert on public.codes").await;

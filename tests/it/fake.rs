@@ -19,7 +19,7 @@ use crate::process::ROWCALL;
 
 pub(crate) const EMAIL: &str = "owner@example.com";
 pub(crate) const PASSWORD: &str = "correct horse 42";
-pub(crate) const EVENT_ID: &str = "118714";
+pub(crate) const EVENT_ID: &str = "200100";
 
 /// A Fienta of its own for a test.
 pub(crate) struct Fake {
@@ -61,7 +61,7 @@ impl Fake {
     }
 
     pub(crate) async fn execute(&self, job: &Job) -> Outcome {
-        let limits = Limits { timeout: Duration::from_mins(1), stop: CancellationToken::new() };
+        let limits = Limits::new(Duration::from_mins(1), CancellationToken::new());
         Fienta::new(self.settings()).execute(job, &limits).await
     }
 

@@ -22,7 +22,7 @@ use crate::process::{ROWCALL, eventually, gone, is_gone, pid_in};
 const SHORT: Duration = Duration::from_secs(4);
 
 fn limits(timeout: Duration) -> Limits {
-    Limits { timeout, stop: CancellationToken::new() }
+    Limits::new(timeout, CancellationToken::new())
 }
 
 fn job(status: &str, code: &str, metadata: &Value) -> Job {
@@ -91,7 +91,7 @@ async fn a_created_code_brings_its_place_back() {
     let outcome = fake.execute(&operations()[0].1).await;
     let expected = json!({"metadata": {
         "fienta_discount_id": "100001",
-        "fienta_edit_url": "https://fienta.com/my/events/118714/discounts/100001/edit",
+        "fienta_edit_url": "https://fienta.com/my/events/200100/discounts/100001/edit",
     }});
     assert_eq!(outcome.result, Some(expected));
     assert_eq!(fake.runs(), ["create"]);
@@ -403,7 +403,7 @@ async fn the_fake_keeps_the_contract() {
         (&["create", "--code=A", "--json"], 1, json!("exists")),
         (&["create", "--code=a b", "--json"], 2, json!("validation")),
         (&["update", "--code=B", "--new-max-uses=5", "--json"], 1, json!("not_found")),
-        (&["list", "--event-id=118714", "--json"], 0, Value::Null),
+        (&["list", "--event-id=200100", "--json"], 0, Value::Null),
         (&["list", "--event-id=5", "--json"], 2, json!("validation")),
     ] {
         let output = fake.cli(arguments);

@@ -64,7 +64,7 @@ impl World {
     }
 
     async fn execute_within(&self, job: &Job, timeout: Duration) -> Outcome {
-        self.fluent.execute(job, &Limits { timeout, stop: CancellationToken::new() }).await
+        self.fluent.execute(job, &Limits::new(timeout, CancellationToken::new())).await
     }
 
     /// Reads a whole sync, as the queue would: every part, and the end.

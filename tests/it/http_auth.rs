@@ -6,13 +6,12 @@ use reqwest::RequestBuilder;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use ring::{digest, hmac};
-use rowcall::http::Settings;
 use rowcall::http::auth::Keys;
 use rowcall::http::jwt::Jwt;
 use rowcall::http::server::{ListenError, Server};
+use rowcall::http::{Settings, store};
 use rowcall::readiness::Readiness;
-use rowcall::store::Store;
-use rowcall::store::connect::{Database, Session};
+use rowcall::store::connect::Database;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -48,10 +47,38 @@ async fn without_a_token_only_requests_meant_for_this_machine_are_served() {
     let twice = format!(
         "GET /api/status HTTP/1.1\r\nhost: localhost:{port}\r\nhost: evil.example\r\nconnection: close\r\n\r\n"
     );
-    for request in [absolute.as_str(), &twice, "GET /api/status HTTP/1.0\r\n\r\n"] {
+    let nameless = "GET /api/status HTTP/1.1\r\nconnection: close\r\n\r\n";
+    for request in [absolute.as_str(), &twice, nameless] {
         let answer = raw(web.address, request.as_bytes()).await;
         assert!(answer.contains(" 403 ") && answer.contains("foreign_host"), "{request}{answer}");
     }
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_served_through_a_proxy() {
+    let scratch = Scratch::migrated().await;
+    let web = Web::start(&scratch, open()).await;
+    // As a proxy on this machine sends it: by our own name.
+    for (name, value) in [
+        ("forwarded", "for=192.0.2.1"),
+        ("via", "1.1 proxy.example.com"),
+        ("x-real-ip", "192.0.2.1"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-port", "443"),
+    ] {
+        for request in [retry(&web), web.get("/api/status"), web.get("/")] {
+            let (status, body) = told(request.header(name, value)).await;
+            assert_eq!((status, &body["error"]["code"]), (403, &json!("relayed")), "{name}");
+            assert!(body["error"]["hint"].as_str().unwrap().contains("ROWCALL_API_TOKEN"), "{body}");
+        }
+    }
+    // nginx adds nothing unless it is told to, and speaks HTTP/1.0.
+    let nginx = format!("POST /api/queues/codes/resume HTTP/1.0\r\nhost: {}\r\n\r\n", web.address);
+    let answer = raw(web.address, nginx.as_bytes()).await;
+    assert!(answer.contains(" 403 ") && answer.contains("relayed"), "{answer}");
+    let web = Web::start(&scratch, locked()).await;
+    assert_eq!(told(retry(&web).bearer_auth(ADMIN).header("x-forwarded-for", "192.0.2.1")).await.0, 200);
 }
 
 #[tokio::test]
@@ -126,7 +153,7 @@ async fn what_needs_no_token_reveals_only_names() {
 async fn another_address_than_this_machines_needs_the_admins_token() {
     let scratch = Scratch::migrated().await;
     let bind = async |settings: Settings| {
-        let store = Store::new(Database::parse(&scratch.url).unwrap().pool(1, Session::Operator));
+        let store = store(&Database::parse(&scratch.url).unwrap());
         let settings = Settings { address: "0.0.0.0:0".parse().unwrap(), ..settings };
         Server::bind(settings, store, Readiness::default(), CancellationToken::new()).await
     };

@@ -1,12 +1,12 @@
 //! What every request meets: bounds of size and time, refusals as JSON, ids, headers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use rowcall::http::{Limits, Settings};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::scratch::Scratch;
 use crate::web::{STAND_INS, Web, heard, json, locked, open, raw, refused, told};
@@ -97,6 +97,113 @@ async fn a_slow_head_and_an_idle_connection_are_closed() {
     assert!(!raw(web.address, format!("GET /livez HTTP/1.1\r\nhost: {host}\r\nx-").as_bytes()).await.contains("200"));
     let answer = raw(web.address, format!("GET /livez HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "answered, then closed when nothing more came: {answer}");
+}
+
+/// Asks and asks and reads nothing, until the server cuts it off, which must be sooner than the default bounds.
+async fn ask_without_reading(web: &Web, path: &str) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(web.address).await.unwrap();
+    let requests = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", web.address).repeat(1000);
+    let asking = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(8), asking).await.expect("the server cuts it off");
+}
+
+#[tokio::test]
+async fn whoever_does_not_read_is_given_up_and_makes_room() {
+    let scratch = Scratch::migrated().await;
+    let limits = Limits { write: Duration::from_millis(100), connections_max: 1, ..Limits::default() };
+    let web = Web::start(&scratch, limited(limits)).await;
+    ask_without_reading(&web, "/").await;
+    assert_eq!(told(web.get("/livez")).await.0, 200);
+}
+
+#[tokio::test]
+async fn whoever_takes_its_last_answer_slowly_is_cut_off_in_the_end() {
+    let scratch = Scratch::migrated().await;
+    // An answer that no buffer on the way has room for.
+    let long = "insert into rowcall.attempts (queue, key, generation, attempt, settled_as, response)
+                select 'codes', '1', 1, 1, 'done', to_jsonb(repeat('x', 20000)) from generate_series(1, 1000)";
+    scratch.sql(long).await;
+    let web =
+        Web::start(&scratch, limited(Limits { connection_max: Duration::from_secs(2), ..Limits::default() })).await;
+    ask_without_reading(&web, "/api/history?limit=1000").await;
+}
+
+#[tokio::test]
+async fn no_connection_is_kept_for_ever() {
+    let scratch = Scratch::migrated().await;
+    let web = Web::start(&scratch, limited(Limits { connection: Duration::from_secs(3), ..Limits::default() })).await;
+    let request = format!("GET /livez HTTP/1.1\r\nhost: {}\r\n\r\n", web.address);
+    let (mut stream, began) = (TcpStream::connect(web.address).await.unwrap(), Instant::now());
+    let mut answer = [0; 4096];
+    let mut answers = 0;
+    loop {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let length = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]).to_lowercase();
+        assert!(answer.starts_with("http/1.1 200 "), "it is told before it ends: {answer}");
+        answers += 1;
+        if answer.contains("connection: close") {
+            break;
+        }
+    }
+    assert!(answers > 1 && began.elapsed() >= Duration::from_secs(3), "{answers} in {:?}", began.elapsed());
+    assert_eq!(stream.read(&mut answer).await.unwrap(), 0);
+}
+
+/// Requests that wait in the database.
+async fn waiting(scratch: &Scratch) -> String {
+    let waits = "select count(*)::text from pg_locks where locktype = 'advisory' and not granted
+                 and database = (select oid from pg_database where datname = current_database())";
+    scratch.text(waits).await
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_waits_for_leaves_no_statement_behind() {
+    let scratch = Scratch::migrated().await;
+    scratch.sql(STAND_INS).await;
+    let held = scratch.client().await;
+    held.batch_execute("select pg_advisory_lock(9)").await.unwrap();
+    let web = Web::start(&scratch, open()).await;
+    let body = json!({ "action_id": 9, "status": "approved" }).to_string();
+    let request = format!(
+        "POST /action-feedback HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        web.address,
+        body.len()
+    );
+    let mut callers = Vec::new();
+    for _ in 0..5 {
+        let mut caller = TcpStream::connect(web.address).await.unwrap();
+        caller.write_all(request.as_bytes()).await.unwrap();
+        callers.push(caller);
+    }
+    while waiting(&scratch).await != "5" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(callers);
+    let next = tokio::time::timeout(Duration::from_secs(8), told(web.get("/api/status"))).await;
+    assert_eq!(next.expect("nobody's statement is in the way").0, 200);
+    let hung_up = Instant::now();
+    while waiting(&scratch).await != "0" {
+        assert!(hung_up.elapsed() < Duration::from_secs(8), "the server ends what nobody waits for");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    held.batch_execute("select pg_advisory_unlock(9)").await.unwrap();
+    assert!(heard(&scratch).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_keeps_no_connection_to_the_database() {
+    let scratch = Scratch::migrated().await;
+    scratch.sql(STAND_INS).await;
+    let held = scratch.client().await;
+    held.batch_execute("select pg_advisory_lock(9)").await.unwrap();
+    let web = Web::start(&scratch, limited(Limits { answer: Duration::from_secs(4), ..Limits::default() })).await;
+    let feedback = json!({ "action_id": 9, "status": "approved" });
+    let asked = (0..5).map(|_| refused(json(web.post("/action-feedback"), &feedback)));
+    assert_eq!(futures_util::future::join_all(asked).await, vec![said(503, "timeout"); 5]);
+    assert_eq!(told(web.get("/api/status")).await.0, 200);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::scratch::{Said, Scratch};
@@ -98,6 +98,15 @@ async fn another_address_is_refused_without_a_token() {
 }
 
 #[tokio::test]
+async fn a_webhooks_secret_without_a_token_is_refused() {
+    let scratch = Scratch::migrated().await;
+    let mut run = Run::start(&scratch, &[("WHATSAPP_APP_SECRET", APP_SECRET)]);
+    assert!(!run.ended().await.success());
+    let text = run.logged("rowcall: ").await;
+    assert!(text.contains("ROWCALL_API_TOKEN: it must be set") && !text.contains(APP_SECRET), "{text}");
+}
+
+#[tokio::test]
 async fn http_can_be_done_without() {
     let scratch = Scratch::migrated().await;
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -107,6 +116,41 @@ async fn http_can_be_done_without() {
     run.terminate();
     assert!(run.ended().await.success());
     assert!(!run.log().contains("HTTP is served"), "{}", run.log());
+}
+
+#[tokio::test]
+async fn what_a_caller_gave_is_not_in_the_log_when_the_database_is_away() {
+    let scratch = Scratch::migrated().await;
+    let run = Run::start(&scratch, &[]);
+    let address = run.address().await;
+    ready(address).await;
+    let (phone, words) = ("972501234567", "Ama Serwaa +972501234567");
+    scratch.shut().await;
+    let post = |path: String, body: Value| json(client().post(format!("http://{address}{path}")), &body);
+    let row = |verb: &str| format!("/api/queues/codes/rows/{phone}/{verb}");
+    let asked = [
+        post("/api/queues/codes/pause".to_owned(), json!({ "reason": words })),
+        post(format!("/api/queues/{phone}/pause"), json!({ "reason": words })),
+        post(format!("/api/queues/{phone}/resume"), json!({})),
+        post(row("retry"), json!({})),
+        post(row("cancel"), json!({})),
+        post(row("resolve"), json!({ "verdict": "done", "note": words })),
+        post("/action-feedback".to_owned(), json!({ "status": words })),
+        client().get(format!("http://{address}/api/actions/{phone}")),
+        client().get(format!("http://{address}/api/history?queue={phone}&key={phone}")),
+    ];
+    let number = asked.len();
+    for request in asked {
+        assert_eq!(told(request).await.0, 503);
+    }
+    let log = run.log();
+    let failures = log.lines().filter(|line| line.contains("did not do what a request asked for"));
+    assert_eq!(failures.count(), number, "{log}");
+    assert!(log.contains("retry a row: no connection to the database"), "{log}");
+    for hidden in [phone, "Serwaa"] {
+        assert_eq!(log.lines().find(|line| line.contains(hidden)), None);
+    }
+    scratch.reopen().await;
 }
 
 #[tokio::test]

@@ -1,13 +1,15 @@
 //! Webhooks: what proves itself is told to the database, once a call and in order; nothing else is.
 
+use std::time::Duration;
+
 use reqwest::RequestBuilder;
 use ring::hmac;
-use rowcall::http::Settings;
 use rowcall::http::webhooks::Secrets;
+use rowcall::http::{Limits, Settings};
 use serde_json::{Value, json};
 
 use crate::scratch::Scratch;
-use crate::web::{APP_SECRET, INFOBIP_SECRET, STAND_INS, VERIFY_TOKEN, Web, heard, locked, refused};
+use crate::web::{APP_SECRET, INFOBIP_SECRET, STAND_INS, VERIFY_TOKEN, Web, heard, locked, raw, refused};
 
 async fn ready() -> (Scratch, Web) {
     let scratch = Scratch::migrated().await;
@@ -57,6 +59,17 @@ async fn meta_hears_its_challenge_back_when_it_knows_the_token() {
     assert_eq!(refused(ask("subscribe", "")).await.0, 403);
     assert_eq!(refused(ask("unsubscribe", VERIFY_TOKEN)).await.0, 403);
     assert_eq!(refused(web.get("/webhooks/whatsapp")).await.0, 403);
+}
+
+#[tokio::test]
+async fn what_is_told_of_another_number_of_the_account_is_not_ours() {
+    let (scratch, web) = ready().await;
+    for (number, count) in [("another", 0), ("106540352242922", 1)] {
+        let value = json!({ "metadata": { "phone_number_id": number }, "statuses": [sent("wamid.A")] });
+        assert_eq!(status(signed(&web, &envelope(&value))).await, 200);
+        let heard = scratch.client().await.query_one("select count(*) from public.heard", &[]).await.unwrap();
+        assert_eq!(heard.get::<_, i64>(0), count, "{number}");
+    }
 }
 
 #[tokio::test]
@@ -182,6 +195,66 @@ async fn without_its_secret_a_webhook_takes_nothing() {
     let infobip = web.post("/webhooks/infobip").basic_auth("", Some("")).body(body);
     assert_eq!(refused(infobip).await, not_configured);
     assert!(heard(&scratch).await.is_empty());
+}
+
+/// A signed envelope of one status, of about so many bytes.
+fn padded(web: &Web, bytes: usize) -> RequestBuilder {
+    signed(web, &envelope(&json!({ "statuses": [sent("wamid.A")], "padding": "x".repeat(bytes) })))
+}
+
+#[tokio::test]
+async fn a_body_may_be_as_large_as_meta_sends_it() {
+    let (scratch, web) = ready().await;
+    assert_eq!(status(padded(&web, 3_000_000)).await, 200);
+    assert_eq!(heard(&scratch).await.len(), 1);
+    assert_eq!(refused(padded(&web, 4 << 20)).await, (413, "large_body".to_owned()));
+    let infobip = web.post("/webhooks/infobip").bearer_auth(INFOBIP_SECRET);
+    assert_eq!(status(infobip.body(format!("{{}}{}", " ".repeat(3_000_000)))).await, 200);
+}
+
+#[tokio::test]
+async fn few_bodies_that_are_not_small_are_read_at_a_time() {
+    let scratch = Scratch::migrated().await;
+    scratch.sql(STAND_INS).await;
+    let with = async |large_webhooks_max: usize| {
+        let limits = Limits { large_webhooks_max, body: Duration::from_secs(3), ..Limits::default() };
+        Web::start(&scratch, Settings { limits, ..locked() }).await
+    };
+    let web = with(1).await;
+    for _ in 0..3 {
+        assert_eq!(status(padded(&web, 1_000_000)).await, 200, "a place is given back");
+    }
+    // As if all places were taken.
+    let web = with(0).await;
+    let answer = padded(&web, 1_000_000).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (503, "5"));
+    let unknown = format!(
+        "POST /webhooks/whatsapp HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-hub-signature-256: {}\r\n\
+         transfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n",
+        signature(b"{}", APP_SECRET)
+    );
+    let answer = raw(web.address, unknown.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"busy\""), "{answer}");
+    assert_eq!(status(padded(&web, 60_000)).await, 200, "the small ones of every day are in nobody's way");
+    assert_eq!(heard(&scratch).await.len(), 4);
+}
+
+#[tokio::test]
+async fn no_body_is_waited_for_whose_sender_shows_nothing() {
+    let (_scratch, web) = ready().await;
+    let malformed = format!("x-hub-signature-256: sha256={}\r\n", "0".repeat(62));
+    for (path, shown) in [
+        ("infobip", ""),
+        ("infobip", "authorization: Bearer wrong\r\n"),
+        ("whatsapp", ""),
+        ("whatsapp", malformed.as_str()),
+    ] {
+        let head = format!(
+            "POST /webhooks/{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{shown}content-length: 1000\r\n\r\n"
+        );
+        let answer = raw(web.address, head.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{path} {shown} {answer}");
+    }
 }
 
 #[tokio::test]

@@ -25,13 +25,21 @@ mod review;
 mod operator;
 mod actions_rows;
 mod actions_words;
+mod actions_doubts;
+mod actions_load;
 mod actions_flow;
+mod fulfillment_rows;
+mod fulfillment_reports;
+mod fulfillment_words;
+mod fulfillment_http;
+mod fulfillment_clock;
 mod doctor;
 mod demo;
 
 mod command;
 mod fienta;
 mod whatsapp;
+mod supplier;
 mod fluent;
 mod private_cluster;
 

@@ -1,6 +1,7 @@
 //! Migrate: twice without harm, by anybody who owns the database, and the same by script.
 
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use rowcall::store::migrate::{self, MigrateError};
 
@@ -150,4 +151,39 @@ async fn a_migrate_that_meets_a_users_lock_gives_up_and_says_so() {
     assert!(error.to_string().contains("a transaction holds a lock"), "{error}");
     database::run(&user, "rollback").await;
     migrate::apply(&db.database()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_meets_a_users_lock_gives_up_and_says_so() {
+    let db = TestDatabase::empty().await;
+    db.run(
+        "create table codes (id serial primary key, code text not null, status text, metadata jsonb);
+         insert into codes (code) values ('OLD')",
+    )
+    .await;
+    let user = db.connect().await;
+    database::run(&user, "begin; select from codes").await;
+    let began = Instant::now();
+    let error = migrate::apply(&db.database()).await.unwrap_err();
+    assert!(error.to_string().contains("a transaction holds a lock that a migration needs"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    database::run(&user, "rollback").await;
+    migrate::apply(&db.database()).await.unwrap();
+    assert_eq!(db.all::<String>("select table_name from rowcall.adopted").await, ["codes"]);
+}
+
+#[test]
+fn the_script_waits_for_no_lock_for_long() {
+    let script = migrate::script();
+    let (before, _) = script.split_once("begin;").unwrap();
+    assert!(before.contains("\nset lock_timeout = '5s';\n"), "{before}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_rowcall_made_is_never_taken_for_an_adopted_one() {
+    let db = TestDatabase::new().await;
+    for _ in 0..2 {
+        db.run(&migrate::script().replace("\\set ON_ERROR_STOP on", "")).await;
+    }
+    assert_eq!(db.get::<i64>("select count(*) from rowcall.adopted").await, 0);
 }

@@ -7,6 +7,22 @@ use crate::database::TestDatabase;
 use crate::fake::{EMAIL, Fake, PASSWORD};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_somebodys_trigger_says_of_a_row_is_not_logged_whatever_its_code() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create function says() returns trigger language plpgsql as
+             $$ begin raise exception 'no pause for Ada Lovelace' using errcode = '55000'; end $$;
+         create trigger says before update on rowcall.queues for each row execute function says()",
+    )
+    .await;
+    let error = db.store().pause("codes", "For Ada Lovelace").await.unwrap_err();
+    assert!(crate::database::chain(&error).contains("no pause for Ada Lovelace"), "{error:?}");
+    let logged = error.chain();
+    assert!(logged.starts_with("pause a queue: ") && logged.contains("SQLSTATE 55000"), "{logged}");
+    assert!(!logged.contains("Ada"), "{logged}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_secret_or_personal_is_logged() {
     let (db, fake) = (TestDatabase::new().await, Fake::new());
     db.fast().await;

@@ -15,6 +15,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T
             return seen;
         }
         assert!(began.elapsed() < Duration::from_secs(45), "waited for {what}");
+        // Files and processes of others send no event: look at them often.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -8,7 +8,8 @@ use rowcall::store::claims::Claim;
 use rowcall::store::queues::CODES;
 use uuid::Uuid;
 
-use crate::database::{PATIENCE, TestDatabase};
+use crate::breaker::PROBE;
+use crate::database::TestDatabase;
 use crate::worker::{Scripted, TestWorker};
 
 /// A trigger of the users' that refuses some writes, with a SQLSTATE of their own choosing.
@@ -33,14 +34,10 @@ async fn a_probe_that_is_cut_off_is_followed_by_another() {
     let _worker = db.worker(operations);
     db.ask(1).await;
     db.eventually("the breaker is open", "(select state = 'open' from rowcall.targets where target = 'fienta')").await;
-    db.run("delete from codes; update rowcall.targets set next_probe_at = now()").await;
-    db.run("insert into codes (code, status) values ('CODE-2', 'creating')").await;
-    db.eventually("the probe was cut off", "exists (select from rowcall.attempts where key = '2')").await;
-    db.run("delete from codes; update rowcall.targets set next_probe_at = now()").await;
-    db.run("insert into codes (code, status) values ('CODE-3', 'creating')").await;
-    // A row that is looked at before the new time of the probe is read is told to wait, and looked at again in a minute.
-    db.within(PATIENCE * 2, "the next probe closes the breaker", "(select status = 'active' from codes)").await;
-    assert_eq!(db.get::<String>("select status from codes").await, "active");
+    db.run("delete from codes; insert into codes (code, status) values ('CODE-2', 'creating')").await;
+    db.nudged(PROBE, "the probe was cut off", "exists (select from rowcall.attempts where key = '2')").await;
+    db.run("delete from codes; insert into codes (code, status) values ('CODE-3', 'creating')").await;
+    db.nudged(PROBE, "the next one came through", "exists (select from codes where status = 'active')").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

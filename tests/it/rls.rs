@@ -135,3 +135,119 @@ async fn the_backend_of_the_users_may_change_everything_in_public() {
         2
     );
 }
+
+/// A database whose users had the table, with grants of their own, when rowcall came; migrated twice.
+async fn supabase_adopted(grants: &str) -> (TestDatabase, Client) {
+    let db = TestDatabase::empty().await;
+    for role in ["anon", "authenticated", "service_role bypassrls"] {
+        db.run(&format!(
+            "do $$ begin create role {role}; exception when duplicate_object or unique_violation then null; end $$"
+        ))
+        .await;
+    }
+    db.run(&format!(
+        "create table codes (
+             id serial primary key, code text not null, status text not null default 'active',
+             metadata jsonb not null default '{{}}', \"Partner Name\" text
+         );
+         {grants};
+         grant usage on sequence codes_id_seq to public;
+         insert into codes (code) values ('CODE-1'), ('CODE-2')"
+    ))
+    .await;
+    for _ in 0..2 {
+        migrate::apply(&db.database()).await.unwrap();
+    }
+    let browser = db.connect().await;
+    (db, browser)
+}
+
+const WORKERS: [(&str, &str); 10] = [
+    ("claim_token", "gen_random_uuid()"),
+    ("claimed_by", "null"),
+    ("claimed_until", "null"),
+    ("attempts", "0"),
+    ("max_attempts", "1000"),
+    ("generation", "7"),
+    ("next_retry_at", "now()"),
+    ("error_message", "'x'"),
+    ("requested_by", "'somebody else'"),
+    ("requested_at", "now()"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adopted_table_keeps_its_grants_and_only_the_columns_of_the_worker_are_closed() {
+    for grants in [
+        "grant all on codes to anon, authenticated",
+        "grant all on codes to public",
+        "grant all on codes to anon, authenticated, public",
+    ] {
+        let (db, browser) = supabase_adopted(grants).await;
+        for role in ["authenticated", "anon"] {
+            database::run(
+                &browser,
+                &format!(
+                    "reset role; set role {role};
+                     insert into codes (code, status, metadata, \"Partner Name\") values ('{role}', 'creating', '{{}}', 'Ada');
+                     update codes set code = code || '!', status = 'updating', metadata = '{{\"new_max_uses\": 5}}',
+                         \"Partner Name\" = 'Eve', updated_at = now() where code = '{role}';
+                     delete from codes where code = '{role}!'"
+                ),
+            )
+            .await;
+            assert_eq!(database::get::<i64>(&browser, "select count(*) from codes").await, 2, "its rows are seen");
+            let before = db.image().await;
+            for (column, value) in WORKERS {
+                for statement in [
+                    format!("update codes set status = 'deleting', {column} = {value}"),
+                    format!("insert into codes (code, {column}) values ('X', {value})"),
+                ] {
+                    let refusal = database::refusal(&browser, &statement).await;
+                    assert!(refusal.contains("permission denied"), "{grants}, {role}, {statement}: {refusal}");
+                }
+            }
+            assert_eq!(db.image().await, before);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adopted_table_gives_nobody_more_than_was_granted() {
+    let (db, browser) = supabase_adopted(
+        "grant select, insert (code), update (status) on codes to authenticated; grant select on codes to anon",
+    )
+    .await;
+    database::run(
+        &browser,
+        "set role authenticated; update codes set status = 'deleting'; insert into codes (code) values ('X')",
+    )
+    .await;
+    for statement in [
+        "update codes set code = 'X'",
+        "insert into codes (code, status) values ('Y', 'creating')",
+        "delete from codes",
+    ] {
+        assert!(database::refusal(&browser, statement).await.contains("permission denied"), "{statement}");
+    }
+    database::run(&browser, "reset role; set role anon").await;
+    assert_eq!(database::get::<i64>(&browser, "select count(*) from codes").await, 3);
+    assert!(database::refusal(&browser, "update codes set status = 'active'").await.contains("permission denied"));
+    assert!(!db.get::<bool>("select relrowsecurity from pg_class where oid = 'codes'::regclass").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_after_the_adoption_is_narrowed_by_the_next_migrate() {
+    let (db, browser) = supabase_adopted("grant select on codes to authenticated").await;
+    db.run(
+        "alter table codes add column note text, enable row level security;
+         create policy everybody on codes to authenticated using (true) with check (true);
+         grant all on codes to authenticated; grant update (attempts) on codes to authenticated, anon, public",
+    )
+    .await;
+    migrate::apply(&db.database()).await.unwrap();
+    assert!(db.get::<bool>("select relrowsecurity from pg_class where oid = 'codes'::regclass").await);
+    database::run(&browser, "set role authenticated; update codes set note = 'mine'").await;
+    assert!(database::refusal(&browser, "update codes set attempts = 0").await.contains("permission denied"));
+    database::run(&browser, "reset role; set role anon").await;
+    assert!(database::refusal(&browser, "update codes set attempts = 0").await.contains("permission denied"));
+}

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::database::{self, TestDatabase};
+use crate::database::{self, Ear, TestDatabase};
+use crate::worker::Scripted;
 
 const CODE: &str = "select to_jsonb(c) from codes as c where c.code = 'CODE-1'";
 
@@ -149,4 +150,45 @@ async fn a_user_without_any_right_in_the_schema_can_ask() {
         .await;
     let row: Value = db.get(CODE).await;
     assert_eq!((&row["generation"], &row["requested_by"]), (&json!(1), &json!("rowcall_test_user")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_code_on_a_row_that_asks_is_another_request() {
+    let db = TestDatabase::new().await;
+    db.run("insert into codes (code, status, metadata) values ('CODE-1', 'creating', '{\"requested_at\": \"then\"}')")
+        .await;
+    let ear = Ear::on(&db).await;
+    db.run("update codes set code = 'CODE-2'; update codes set code = code").await;
+    let row: Value = db.get("select to_jsonb(c) from codes as c").await;
+    assert_eq!((&row["generation"], &row["metadata"]["action"]), (&json!(2), &json!("create")));
+    assert_ne!(row["metadata"]["requested_at"], "then");
+    assert_eq!(ear.heard().await, ["codes"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_code_on_a_row_that_asks_for_nothing_is_no_request() {
+    let db = TestDatabase::new().await;
+    db.active(1).await;
+    let ear = Ear::on(&db).await;
+    db.run("update codes set code = 'CODE-2'").await;
+    let row: Value = db.get("select to_jsonb(c) from codes as c").await;
+    assert_eq!((&row["generation"], &row["metadata"], &row["requested_at"]), (&json!(0), &json!({}), &Value::Null));
+    assert!(ear.heard().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_is_edited_while_its_operation_runs_is_not_confirmed() {
+    let db = TestDatabase::new().await;
+    db.fast().await;
+    let scripted = Scripted::held();
+    let _worker = db.worker(scripted.clone());
+    db.ask(1).await;
+    scripted.begun(1).await;
+    db.run("update codes set code = 'CODE-2'").await;
+    scripted.release(1);
+    scripted.begun(2).await;
+    assert_eq!(db.get::<String>("select status from codes").await, "creating");
+    scripted.release(1);
+    db.all_ended().await;
+    assert_eq!((db.settled_as("superseded").await, db.settled_as("done").await), (1, 1));
 }

@@ -12,10 +12,9 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use rowcall::http::auth::{Keys, Token};
 use rowcall::http::server::Server;
 use rowcall::http::webhooks::Secrets;
-use rowcall::http::{Limits, Settings};
+use rowcall::http::{Limits, Settings, store};
 use rowcall::readiness::Readiness;
-use rowcall::store::Store;
-use rowcall::store::connect::{Database, Session};
+use rowcall::store::connect::Database;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -98,19 +97,22 @@ pub(crate) fn open() -> Settings {
     Settings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         keys: Keys::default(),
-        webhooks: Secrets {
-            app_secret: Some(APP_SECRET.into()),
-            verify_token: Some(token(VERIFY_TOKEN)),
-            infobip: Some(token(INFOBIP_SECRET)),
-        },
+        webhooks: Secrets::default(),
         limits: Limits::default(),
     }
 }
 
-/// With an admin's and a reader's token.
+/// With an admin's and a reader's token, and with every webhook.
 pub(crate) fn locked() -> Settings {
     let keys = Keys { admin: Some(token(ADMIN)), reader: Some(token(READER)), ..Keys::default() };
-    Settings { keys, ..open() }
+    let webhooks = Secrets {
+        app_secret: Some(APP_SECRET.into()),
+        verify_token: Some(token(VERIFY_TOKEN)),
+        phone_number_id: Some("106540352242922".to_owned()),
+        infobip: Some(token(INFOBIP_SECRET)),
+        supplier: None,
+    };
+    Settings { keys, webhooks, ..open() }
 }
 
 fn token(text: &str) -> Token {
@@ -119,7 +121,7 @@ fn token(text: &str) -> Token {
 
 impl Web {
     pub(crate) async fn start(scratch: &Scratch, settings: Settings) -> Self {
-        let store = Store::new(Database::parse(&scratch.url).unwrap().pool(3, Session::Operator));
+        let store = store(&Database::parse(&scratch.url).unwrap());
         let (readiness, closing) = (Readiness::default(), CancellationToken::new());
         let server = Server::bind(settings, store, readiness.clone(), closing.clone()).await.unwrap();
         let address = server.address();

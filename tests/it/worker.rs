@@ -10,7 +10,7 @@ use rowcall::integrations::{Integration, Limits};
 use rowcall::job::Job;
 use rowcall::outcome::Outcome;
 use rowcall::readiness::Readiness;
-use rowcall::store::queues::CODES;
+use rowcall::store::queues::{CODES, Statements};
 use rowcall::worker::shutdown::Shutdown;
 use rowcall::worker::{self, Service, Settings, WorkerError};
 use tokio::sync::Semaphore;
@@ -49,8 +49,13 @@ impl TestDatabase {
 
 impl TestWorker {
     pub(crate) fn start(settings: Settings, integration: Arc<dyn Integration>) -> Self {
+        Self::of(&CODES, settings, integration)
+    }
+
+    /// The same for another queue.
+    pub(crate) fn of(statements: &'static Statements, settings: Settings, integration: Arc<dyn Integration>) -> Self {
         let shutdown = Shutdown::default();
-        let services = vec![Service { statements: &CODES, integration }];
+        let services = vec![Service { statements, integration }];
         let task = tokio::spawn(worker::run(settings, services, shutdown.clone()));
         Self { shutdown, task }
     }

@@ -7,7 +7,7 @@
 -- worker lost it, that attempt is counted and written to history. A claim whose answer was lost on the way is repeated
 -- under the same token, and returns the same rows, uncertain where they were: an uncertain row carries the token with a
 -- mark (its version digit, 4, is e), and `token` is what settles it.
--- A worker that counts as dead gets nothing until it has a new name. The time is that of the statement, not of the
+-- A worker that counts as dead gets nothing until it has a new name, and nobody gets anything of a paused queue. The time is that of the statement, not of the
 -- transaction, which may have waited for the lock on the policy before it came here.
 -- A row that refuses the claim's own write (a constraint or trigger of the users') is passed over with $5; then no row is
 -- held back either, for that write may be the one that was refused.
@@ -28,7 +28,8 @@ asked (rows) as materialized (
             from rowcall.workers as w
             where w.id = $2::uuid
               and w.heartbeat_at > statement_timestamp() - interval '15 seconds'
-        ) then $1::bigint
+        )
+        and not exists (select from rowcall.queues as q where q.queue = 'actions' and q.paused) then $1::bigint
         else 0
     end
 ),
@@ -56,14 +57,12 @@ seen as materialized (
         row_number() over () as nth,
         case
             when d.is_mine or d.contact_id is null then null
-            -- An earlier reply to the same contact is not finished.
-            when exists (
-                select
-                from public.actions as o
-                where o.contact_id = d.contact_id
-                  and o.reply_status in ('pending', 'processing')
-                  and (o.requested_at, o.id) < (d.requested_at, d.id)
-            ) then statement_timestamp() + coalesce(p.every, interval '1 second')
+            -- An earlier reply to the same contact is not finished. It calls the next one when it is, so there is little
+            -- need to look again before it comes due; but it may be taken back, and then calls nobody.
+            when e.next_retry_at is not null
+                then greatest(
+                    least(e.next_retry_at, statement_timestamp() + interval '1 minute'), statement_timestamp()
+                ) + coalesce(p.every, interval '1 second')
             -- A later or taken back one is on its way.
             when exists (
                 select
@@ -95,6 +94,15 @@ seen as materialized (
         limit 1000
     ) as d
     cross join policy as p
+    left join lateral (
+        select o.next_retry_at
+        from public.actions as o
+        where o.contact_id = d.contact_id
+          and o.reply_status in ('pending', 'processing')
+          and (o.requested_at, o.id) < (d.requested_at, d.id)
+        order by o.requested_at, o.id
+        limit 1
+    ) as e on true
     left join lateral (
         select c.turn, c.spent_until, c.action_id, c.token
         from rowcall.contact_turns as c
@@ -231,12 +239,19 @@ lost as (
     where d.lost_by is not null
 ),
 
--- The bubble follows. One that somebody holds locked is left to the sweep.
+-- The bubble follows, unless WhatsApp is away and the row is only told so. One that somebody holds locked is left to the sweep.
 free_bubble as materialized (
     select m.id, m.metadata ->> 'action_id' as key
     from public.messages as m
     where m.message_type = 'action_indicator'
       and m.metadata ->> 'action_id' = any (array(select a.id::text from claimed as a))
+      and not exists (
+          select
+          from rowcall.queues as q
+          join rowcall.targets as t on t.target = q.target
+          where q.queue = 'actions'
+            and t.state = 'open'
+      )
     for no key update skip locked
 ),
 
@@ -258,7 +273,7 @@ new_bubble as (
         'internal',
         'action_indicator',
         replace(a.action_type, '_', ' '),
-        jsonb_build_object('action_type', a.action_type)
+        jsonb_build_object('action_type', a.action_type, 'made_by', 'rowcall')
             || rowcall.bubble(a.id::text, a.status, a.reply_status, a.generation, true, null)
     from claimed as a
     where a.contact_id is not null
@@ -268,6 +283,8 @@ new_bubble as (
           where m.message_type = 'action_indicator'
             and m.metadata ->> 'action_id' = any (array(select o.id::text from claimed as o))
       ))
+    -- The sweep of another worker may make it at the same moment.
+    on conflict do nothing
 ),
 
 told as (

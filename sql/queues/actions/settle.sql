@@ -24,12 +24,14 @@ held as materialized (
         a.claimed_by,
         a.requested_by,
         o.key,
+        o.token,
         o.attempt,
         o.generation,
         o.delay,
         o.result,
         o.duration,
         o.uncertain,
+        o.verdict,
         o.verdict = 'done' or heard.is_sent as is_sent,
         format('actions:%s:%s', a.id, o.generation) as reference,
         case
@@ -100,6 +102,21 @@ written as (
         a.generation, a.error_message
 ),
 
+-- What surely did not go out takes no place in the contact's rate.
+given_back as (
+    update rowcall.contact_turns as t
+    set spent_until = t.spent_until - q.key_interval
+    from held as h
+    cross join rowcall.queues as q
+    where q.queue = 'actions'
+      and q.key_interval is not null
+      and h.settled_as = 'wait'
+      and not h.uncertain
+      and t.contact_id = h.contact_id
+      and t.action_id = h.id
+      and t.token = h.token
+),
+
 history as (
     insert into rowcall.attempts (
         queue, key, generation, attempt, settled_as, error, response, worker, requested_by, duration
@@ -130,7 +147,7 @@ response as (
         h.reference
     from held as h
     where h.is_sent
-       or h.settled_as = 'unknown'
+       or 'unknown' in (h.settled_as, h.verdict)
        or (h.settled_as = 'failed' and h.result ? 'text')
     on conflict (reference) do update
     set response_text = coalesce(nullif(excluded.response_text, ''), r.response_text),
@@ -179,20 +196,22 @@ told as (
 
 -- The bubble follows. One that somebody holds locked is left to the sweep.
 free_bubble as materialized (
-    select m.id, m.metadata ->> 'action_id' as key
-    from public.messages as m
+    select m.id, s.shown
+    from written as w
+    cross join lateral (
+        select rowcall.bubble(w.key, w.status, w.reply_status, w.generation, false, w.error_message) as shown
+    ) as s
+    join public.messages as m on m.metadata ->> 'action_id' = w.key
     where m.message_type = 'action_indicator'
-      and m.metadata ->> 'action_id' = any (array(select w.key from written as w))
-    for no key update skip locked
+      and not coalesce(m.metadata, '{}') @> s.shown
+    for no key update of m skip locked
 ),
 
 bubble as (
     update public.messages as m
-    set metadata = coalesce(m.metadata, '{}')
-            || rowcall.bubble(w.key, w.status, w.reply_status, w.generation, false, w.error_message),
+    set metadata = coalesce(m.metadata, '{}') || f.shown,
         updated_at = now()
     from free_bubble as f
-    join written as w on w.key = f.key
     where m.id = f.id
       and m.id = any (array(select b.id from free_bubble as b))
 ),

@@ -35,7 +35,8 @@ with due as materialized (
             from rowcall.workers as w
             where w.id = $2::uuid
               and w.heartbeat_at > statement_timestamp() - interval '15 seconds'
-        ) then $1::bigint
+        )
+        and not exists (select from rowcall.queues as q where q.queue = 'fluent_sync_status' and q.paused) then $1::bigint
         else 0
     end
     offset $5::bigint

@@ -11,10 +11,9 @@ use super::Scratch;
 use crate::integrations::{Integration, Limits};
 use crate::job::Job;
 use crate::outcome::Outcome;
-use crate::readiness::Readiness;
 use crate::store::queues::CODES;
 use crate::worker::shutdown::Shutdown;
-use crate::worker::{self, Service, Settings};
+use crate::worker::{self, Service};
 
 /// How much to drain.
 #[derive(Debug, Args)]
@@ -73,17 +72,9 @@ pub(super) async fn run(scratch: &Scratch, args: DrainArgs) -> anyhow::Result<()
     client.batch_execute("vacuum analyze codes").await?;
 
     let shutdown = Shutdown::default();
-    let settings = Settings {
-        database: scratch.database.clone(),
-        listen: scratch.database.clone(),
-        sweep: Duration::from_secs(30),
-        grace: Duration::from_secs(10),
-        monitor: None,
-        readiness: Readiness::default(),
-    };
     let services = vec![Service { statements: &CODES, integration: Arc::new(Nothing) }];
     let began = Instant::now();
-    let worker = tokio::spawn(worker::run(settings, services, shutdown.clone()));
+    let worker = tokio::spawn(worker::run(scratch.settings(), services, shutdown.clone()));
     let due = "select exists (select from codes where status in ('creating', 'updating', 'deleting', 'renaming'))";
     while client.query_one(due, &[]).await?.get::<_, bool>(0) {
         tokio::time::sleep(Duration::from_millis(10)).await;

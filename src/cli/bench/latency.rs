@@ -1,7 +1,7 @@
 //! `rowcall bench latency`: from just before a user's committed update to the start of the operation.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
@@ -14,10 +14,9 @@ use super::Scratch;
 use crate::integrations::{Integration, Limits};
 use crate::job::Job;
 use crate::outcome::Outcome;
-use crate::readiness::Readiness;
 use crate::store::queues::CODES;
 use crate::worker::shutdown::Shutdown;
-use crate::worker::{self, Service, Settings};
+use crate::worker::{self, Service};
 
 /// How often to measure.
 #[derive(Debug, Args)]
@@ -58,16 +57,8 @@ pub(super) async fn run(scratch: &Scratch, args: LatencyArgs) -> anyhow::Result<
     client.batch_execute("vacuum analyze codes").await?;
     let (sender, mut started) = mpsc::unbounded_channel();
     let shutdown = Shutdown::default();
-    let settings = Settings {
-        database: scratch.database.clone(),
-        listen: scratch.database.clone(),
-        sweep: Duration::from_secs(30),
-        grace: Duration::from_secs(10),
-        monitor: None,
-        readiness: Readiness::default(),
-    };
     let services = vec![Service { statements: &CODES, integration: Arc::new(Stopwatch(sender)) }];
-    let worker = tokio::spawn(worker::run(settings, services, shutdown.clone()));
+    let worker = tokio::spawn(worker::run(scratch.settings(), services, shutdown.clone()));
 
     let update = client
         .prepare(

@@ -5,17 +5,21 @@
 
 pub mod drain;
 pub mod latency;
+pub mod replies;
 pub mod ring;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
 use tokio_postgres::Client;
 
 use crate::config::{self, ProcessEnvironment};
+use crate::readiness::Readiness;
 use crate::store::connect::Database;
 use crate::store::migrate;
+use crate::worker::Settings;
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -24,6 +28,8 @@ pub enum BenchCommand {
     Drain(drain::DrainArgs),
     /// Time from just before a user's committed update to the start of the operation
     Latency(latency::LatencyArgs),
+    /// Replies over WhatsApp at the rates that ship, against the sandbox's WhatsApp
+    Replies(replies::RepliesArgs),
     /// Cost of the triggers to the users' updates
     Ring(ring::RingArgs),
 }
@@ -33,6 +39,7 @@ pub(super) async fn run(command: BenchCommand) -> anyhow::Result<ExitCode> {
     let measured = match command {
         BenchCommand::Drain(args) => drain::run(&scratch, args).await,
         BenchCommand::Latency(args) => latency::run(&scratch, args).await,
+        BenchCommand::Replies(args) => replies::run(&scratch, args).await,
         BenchCommand::Ring(args) => ring::run(&scratch, args).await,
     };
     scratch.drop().await?;
@@ -60,6 +67,18 @@ impl Scratch {
         migrate::apply(&database).await?;
         let client = database.client().await?;
         Ok(Self { database, client, server })
+    }
+
+    /// The settings of a worker on it.
+    fn settings(&self) -> Settings {
+        Settings {
+            database: self.database.clone(),
+            listen: self.database.clone(),
+            sweep: Duration::from_secs(30),
+            grace: Duration::from_secs(10),
+            monitor: None,
+            readiness: Readiness::default(),
+        }
     }
 
     async fn drop(self) -> anyhow::Result<()> {

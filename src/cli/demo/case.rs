@@ -14,10 +14,10 @@ use super::row::{self, Row};
 use super::world::World;
 
 /// Between two looks at a row.
-const LOOK: Duration = Duration::from_millis(40);
+pub(super) const LOOK: Duration = Duration::from_millis(40);
 
 /// A row that has not ended by then has failed its case.
-const PATIENCE: Duration = Duration::from_secs(25);
+pub(super) const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What a person asks, and what must come of it.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl Asked {
             };
             let mut judge = Judge { expected, faults: &mut faults };
             judge.row(row);
-            let history = row::ended(client, expected.code, self.history_from).await?;
+            let history = row::ended(client, "codes", &[&row.key], self.history_from).await?;
             judge.same("history", &history, expected.history);
             let effects = effects.iter().skip(self.effects_from).filter(|effect| effect.code == expected.code);
             let effects: Vec<String> = effects.map(|effect| effect.verb.clone()).collect();

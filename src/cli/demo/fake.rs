@@ -8,14 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use jiff::Timestamp;
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::process::Command;
 
 use crate::integrations::command::own_binary;
-use crate::integrations::fienta;
 
 /// How long an operation takes at least; a browser would take some seconds.
 const DELAY_MS: &str = "400";
@@ -53,19 +51,17 @@ impl Fake {
         Self { state }
     }
 
-    /// The settings with which a worker drives it.
-    pub(super) fn settings(&self) -> anyhow::Result<fienta::Settings> {
+    /// The settings with which the worker drives it, as `rowcall run` reads them.
+    pub(super) fn variables(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
         let own = own_binary().context("find the rowcall binary")?;
         let (program, state) = (own.to_string_lossy(), self.state.to_string_lossy());
         let argv = [&*program, "sandbox", "fienta", "--state", &*state, "--delay-ms", DELAY_MS];
-        Ok(fienta::Settings {
-            argv: argv.map(str::to_owned).to_vec(),
-            dir: None,
-            email: Some("demo@example.com".to_owned()),
-            password: Some(SecretString::from("demo")),
-            event_id: Some("118714".to_owned()),
-            guard: own.clone(),
-        })
+        Ok(vec![
+            ("FIENTA_CLI", shell_words::join(argv)),
+            ("FIENTA_EMAIL", "demo@example.com".to_owned()),
+            ("FIENTA_PASSWORD", "demo".to_owned()),
+            ("FIENTA_EVENT_ID", "200100".to_owned()),
+        ])
     }
 
     /// The line that makes coming runs misbehave, as a person would type it.

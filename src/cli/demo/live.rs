@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tokio_postgres::Client;
 
+use super::change::header;
 use super::place::Place;
 use super::style::{bold, dim, say, typed};
-use super::tail::{HEADER, Tail};
+use super::system::{System, fault_line};
+use super::tail::Tail;
 use super::world::World;
 use crate::sandbox::postgres::find_binaries;
 use crate::worker::shutdown::Shutdown;
@@ -24,12 +26,12 @@ const SAMPLES: &str = "insert into codes (code, status, metadata) values
 const CREATE: &str =
     "insert into codes (code, status, metadata) values ('NEW-CODE', 'creating', '{\"discount_percent\": 25}');";
 
-const PICTURE: &str = "   your update ──▶ table codes ──bell──▶ worker ──runs──▶ fake Fienta
-                        ▲                  │
-                        └──── outcome ─────┘";
+const PICTURE: &str = "   your update ──▶ your table ──bell──▶ worker ──calls──▶ the provider (here, a fake)
+                       ▲                  │
+                       └──── outcome ─────┘";
 
 pub(super) async fn run(place: &Place, data: Option<&Path>, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
-    say(format!("{}  starting a private Postgres, a fake Fienta, and the worker …", bold("rowcall demo")))?;
+    say(format!("{}  starting a private Postgres, fake providers, and the worker …", bold("rowcall demo")))?;
     let Some(world) = World::start(place, &shutdown).await? else { return Ok(ExitCode::SUCCESS) };
     let shown = tokio::select! {
         shown = show(&world, place) => shown,
@@ -49,10 +51,10 @@ pub(super) async fn run(place: &Place, data: Option<&Path>, shutdown: Shutdown) 
 
 async fn show(world: &World, place: &Place) -> anyhow::Result<()> {
     let client = world.client().await?;
-    let mut tail = Tail::start(&world.database).await?;
+    let mut tail = Tail::start(world).await?;
     if world.is_new {
         say("\nPutting sample codes in: rows with the status \"creating\". The worker creates them in Fienta.\n")?;
-        say(dim(HEADER))?;
+        say(header())?;
         client.batch_execute(SAMPLES).await.context("put the sample codes in")?;
         tail.until_settled().await?;
     }
@@ -61,11 +63,34 @@ async fn show(world: &World, place: &Place) -> anyhow::Result<()> {
 }
 
 async fn welcome(world: &World, client: &Client, place: &Place) -> anyhow::Result<()> {
+    say(format!("\n{PICTURE}\n"))?;
+    ask("Open a second terminal:", &format!("{} '{}'", psql(), world.url))?;
+    codes(world, client).await?;
+    for system in &world.systems {
+        invite(system.as_ref(), client).await?;
+    }
+    heading("Everything")?;
+    ask("Look over all queues:", "table rowcall.work;   table rowcall.history;")?;
+    ask(
+        "The same over HTTP:",
+        &format!("curl -H 'Authorization: Bearer {}' http://{}/api/status", world.token, world.http),
+    )?;
+    say(dim(&format!(
+        "For the demo, retries of codes come after 1, 2 and 4 s instead of 30 s and more, and one may take 3 s instead\n\
+         of 180 s; that is set in rowcall.queues. The worker's log is {}\n\
+         What the fakes noted down by themselves lies in {} and {}",
+        place.log().display(),
+        place.fienta().display(),
+        place.fakes().display()
+    )))?;
+    Ok(say(format!("\n{}\n{}", bold("What happens, until Ctrl-C:"), header()))?)
+}
+
+async fn codes(world: &World, client: &Client) -> anyhow::Result<()> {
     let sql = "select c.code from codes as c where c.status = 'active' order by c.code <> 'MY-CODE', c.id limit 2";
     let active = client.query(sql, &[]).await.context("look for active codes")?;
     let active: Vec<String> = active.iter().map(|row| row.get(0)).collect();
-    say(format!("\n{PICTURE}\n"))?;
-    ask("Open a second terminal:", &format!("{} '{}'", psql(), world.url))?;
+    heading("Promo codes, at Fienta")?;
     match &active[..] {
         [] => ask("There is no active code; make one:", CREATE)?,
         [code, others @ ..] => {
@@ -76,17 +101,27 @@ async fn welcome(world: &World, client: &Client, place: &Place) -> anyhow::Resul
             }
         }
     }
-    ask("Look:", "select code, status, attempts, error_message, metadata from codes;   table rowcall.history;")?;
+    ask("Look:", "select code, status, attempts, error_message, metadata from codes;")?;
     ask(
         "Break the next operations (fail, crash, hang, commit-then-hang, slow, rate-limited, bad-login, …):",
         &world.fienta.fault_line("--kind fail --times 2"),
-    )?;
-    say(dim(&format!(
-        "For the demo, retries come after 1, 2 and 4 s instead of 30 s and more, and an operation may take 3 s\n\
-         instead of 180 s; that is set in rowcall.queues. The worker's log is {}",
-        place.log().display()
-    )))?;
-    Ok(say(format!("\n{}\n{}", bold("What happens, until Ctrl-C:"), dim(HEADER)))?)
+    )
+}
+
+/// What a person may type to set a system in motion, and where to look.
+async fn invite(system: &dyn System, client: &Client) -> anyhow::Result<()> {
+    let script = system.script();
+    heading(script.title)?;
+    let invited = client.query(script.invite, &[]).await;
+    for row in invited.with_context(|| format!("look for what can be asked of {}", script.name))? {
+        ask(row.get("what"), row.get("line"))?;
+    }
+    let (kinds, fault) = script.faults;
+    ask(&format!("Break the next ones ({kinds}):"), &fault_line(&system.address(), fault))
+}
+
+fn heading(title: &str) -> anyhow::Result<()> {
+    Ok(say(format!("\n{}", bold(title)))?)
 }
 
 fn ask(what: &str, line: &str) -> anyhow::Result<()> {

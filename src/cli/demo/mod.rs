@@ -1,6 +1,6 @@
 //! `rowcall demo`: everything on this machine, nothing to configure.
 //!
-//! A private Postgres, a fake Fienta and the real worker. Without `--once` a person changes rows and watches; with it the
+//! A private Postgres, fake providers and the real worker with its HTTP server. Without `--once` a person changes rows and watches; with it the
 //! demo plays a scenario by itself and judges every row. It never touches the database of `DATABASE_URL`.
 
 mod place;
@@ -9,11 +9,16 @@ mod world;
 mod style;
 mod live;
 mod tail;
+mod change;
 mod once;
 mod scenario;
 mod case;
 mod row;
 mod summary;
+mod system;
+mod scene;
+mod table;
+mod whatsapp;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

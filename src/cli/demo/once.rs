@@ -5,13 +5,16 @@
 
 use std::process::ExitCode;
 
+use futures_util::future::try_join_all;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::case::{Asked, Case, Judged};
 use super::place::Place;
-use super::scenario::{self, CASES, CREATE, SLOW};
+use super::scenario::{CASES, CREATE, SLOW};
+use super::scene::{self, Played};
 use super::style::{bold, dim, green, red, say, typed, wrap};
+use super::system::System;
 use super::world::{POLICY, World};
 use super::{row, summary};
 use crate::worker::shutdown::Shutdown;
@@ -21,7 +24,7 @@ const INTERRUPTED: u8 = 130;
 
 pub(super) async fn run(place: &Place, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
-    say(format!("{}  a private Postgres, a fake Fienta, and the real worker", bold("rowcall demo --once")))?;
+    say(format!("{}  a private Postgres, fake providers, and the real worker", bold("rowcall demo --once")))?;
     let Some(world) = World::start(place, &shutdown).await? else { return Ok(ExitCode::from(INTERRUPTED)) };
     let played = tokio::select! {
         played = play(&world) => Some(played),
@@ -29,8 +32,7 @@ pub(super) async fn run(place: &Place, shutdown: Shutdown) -> anyhow::Result<Exi
     };
     world.end().await?;
     let Some(played) = played else { return Ok(ExitCode::from(INTERRUPTED)) };
-    let failed = played?;
-    let count = scenario::all().count() + summary::COUNT;
+    let Verdicts { count, failed } = played?;
     let seconds = began.elapsed().as_secs_f64();
     if failed == 0 {
         say(format!("\n{}  {count} of {count} as they must be, in {seconds:.1} s", bold(&green("PASS"))))?;
@@ -41,33 +43,38 @@ pub(super) async fn run(place: &Place, shutdown: Shutdown) -> anyhow::Result<Exi
     Ok(ExitCode::FAILURE)
 }
 
-/// Plays everything. Returns how much is not as it must be.
-async fn play(world: &World) -> anyhow::Result<usize> {
+/// Plays everything.
+async fn play(world: &World) -> anyhow::Result<Verdicts> {
     let client = world.client().await?;
-    say("For the demo, retries come after 1, 2 and 4 s instead of 30 s and more, and an operation may take 3 s:")?;
-    show_sql(POLICY)?;
-    let mut play = Play { world, client: &client, nth: 0, failed: 0 };
-    play.case(&CREATE).await?;
-
-    let mut slow = Vec::new();
-    say(format!("\n{}", bold("Asked for now, looked at when they have ended: their retries take a while")))?;
-    for case in &SLOW {
-        say(dim(&format!("   -- {}", case.title)))?;
-        show_asking(case)?;
-        slow.push(case.ask(world, &client).await?);
+    let mut play = Play { world, client: &client, nth: 0, verdicts: Verdicts::default() };
+    // The other systems wait for nobody: they are played meanwhile, and shown after the codes.
+    let ((), scenes) = tokio::try_join!(play.codes(), scenes(world))?;
+    for (system, played) in world.systems.iter().zip(scenes) {
+        play.scenes(system.as_ref(), &played)?;
     }
-    for case in &CASES {
-        play.case(case).await?;
-    }
-    for asked in slow {
-        play.title(asked.case)?;
-        play.judge(&asked).await?;
-    }
-    say(format!("\n{}", bold("At the end, by what Fienta itself noted down")))?;
+    say(format!("\n{}", bold("At the end, by what the fakes themselves noted down")))?;
     for (what, faults) in summary::judge(world, &client).await? {
         play.verdict(&what, &faults)?;
     }
-    Ok(play.failed)
+    for system in &world.systems {
+        let (count, faults) = scene::total(system.as_ref());
+        let what = format!("{count} {}, each exactly as often as it must be", system.script().effects);
+        play.verdict(&what, &faults)?;
+    }
+    Ok(play.verdicts)
+}
+
+/// Plays the scenes of all systems side by side.
+async fn scenes(world: &World) -> anyhow::Result<Vec<Vec<Played>>> {
+    let each = world.systems.iter().map(async |system| scene::play(system.as_ref(), world.client().await?).await);
+    try_join_all(each).await
+}
+
+/// How much was judged.
+#[derive(Debug, Default)]
+struct Verdicts {
+    count: usize,
+    failed: usize,
 }
 
 /// The scenario as far as it has come.
@@ -75,20 +82,43 @@ struct Play<'a> {
     world: &'a World,
     client: &'a Client,
     nth: usize,
-    failed: usize,
+    verdicts: Verdicts,
 }
 
 impl Play<'_> {
+    async fn codes(&mut self) -> anyhow::Result<()> {
+        heading("Promo codes, at Fienta", "codes")?;
+        say("For the demo, retries come after 1, 2 and 4 s instead of 30 s and more, and an operation may take 3 s:")?;
+        show_sql(POLICY)?;
+        self.case(&CREATE).await?;
+
+        let mut slow = Vec::new();
+        say(format!("\n{}", bold("Asked for now, looked at when they have ended: their retries take a while")))?;
+        for case in &SLOW {
+            say(dim(&format!("   -- {}", case.title)))?;
+            show_asking(case)?;
+            slow.push(case.ask(self.world, self.client).await?);
+        }
+        for case in &CASES {
+            self.case(case).await?;
+        }
+        for asked in slow {
+            self.title(asked.case.title)?;
+            self.judge(&asked).await?;
+        }
+        Ok(())
+    }
+
     async fn case(&mut self, case: &'static Case) -> anyhow::Result<()> {
-        self.title(case)?;
+        self.title(case.title)?;
         show_asking(case)?;
         let asked = case.ask(self.world, self.client).await?;
         self.judge(&asked).await
     }
 
-    fn title(&mut self, case: &Case) -> anyhow::Result<()> {
+    fn title(&mut self, title: &str) -> anyhow::Result<()> {
         self.nth += 1;
-        Ok(say(format!("\n{}", bold(&format!("{:>2} {}", self.nth, case.title))))?)
+        Ok(say(format!("\n{}", bold(&format!("{:>2} {title}", self.nth))))?)
     }
 
     async fn judge(&mut self, asked: &Asked) -> anyhow::Result<()> {
@@ -98,15 +128,46 @@ impl Play<'_> {
         Ok(say(dim(&format!("         {story}")))?)
     }
 
+    fn scenes(&mut self, system: &dyn System, played: &[Played]) -> anyhow::Result<()> {
+        let script = system.script();
+        heading(&format!("{}; played while Fienta was busy", script.title), script.queue)?;
+        for played in played {
+            self.title(played.scene.title)?;
+            if let Some(fault) = played.scene.fault {
+                say(dim(&format!("   $ curl … -d '{fault}' …/_control/faults")))?;
+            }
+            for step in played.scene.steps {
+                if !step.when.is_empty() {
+                    say(dim(&format!("   {}", step.when)))?;
+                }
+                show_sql(step.sql.unwrap_or_default())?;
+            }
+            say(&played.table)?;
+            for effect in &played.effects {
+                let name = dim(&format!("{:<13}", script.name));
+                say(format!("    {name}  {}: {}", effect.about, effect.what))?;
+            }
+            self.verdict(played.scene.must, &played.faults)?;
+            say(dim(&format!("         history: {}", played.history.join(", "))))?;
+        }
+        Ok(())
+    }
+
     fn verdict(&mut self, must: &str, faults: &[String]) -> anyhow::Result<()> {
         let word = if faults.is_empty() { green("PASS") } else { red("FAIL") };
         say(format!("   {}  {must}", bold(&word)))?;
         for line in faults.iter().flat_map(|fault| wrap(fault, 90)) {
             say(format!("         {}", red(&line)))?;
         }
-        self.failed += usize::from(!faults.is_empty());
+        self.verdicts.count += 1;
+        self.verdicts.failed += usize::from(!faults.is_empty());
         Ok(())
     }
+}
+
+/// Begins the part of a queue.
+fn heading(title: &str, queue: &str) -> anyhow::Result<()> {
+    Ok(say(format!("\n{}  {}", bold(&format!("━━ {title}")), dim(&format!("queue {queue}"))))?)
 }
 
 /// Shows what a person would type.

@@ -1,6 +1,7 @@
 //! Where a demo keeps its things, and that it is alone there.
 //!
-//! `postgres/` the cluster, `fienta/` what plays Fienta, `log` what the worker says, `lock` who is here. `--once` has all of
+//! `postgres/` the cluster, `fienta/` what plays Fienta, `fakes/` what the other fakes note down, `log` what the worker says,
+//! `lock` who is here. `--once` has all of
 //! these once more in `once/`, so that it can play beside a demo that a person uses.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -31,15 +32,18 @@ impl Place {
         Self::take(data, true)
     }
 
-    /// The folder of `--once`: what Fienta had at the last time is thrown away.
+    /// The folder of `--once`: what the fakes had at the last time is thrown away.
     pub(super) fn fresh(data: &Path) -> anyhow::Result<Self> {
         let place = Self::take(&data.join("once"), false)?;
-        match fs::remove_dir_all(place.fienta()) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("remove {}", place.fienta().display()))
+        for folder in [place.fienta(), place.fakes()] {
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("remove {}", folder.display()));
+                }
+                _ => {}
             }
-            _ => Ok(place),
         }
+        Ok(place)
     }
 
     fn take(folder: &Path, is_kept: bool) -> anyhow::Result<Self> {
@@ -60,6 +64,11 @@ impl Place {
     /// The state of the fake Fienta.
     pub(super) fn fienta(&self) -> PathBuf {
         self.folder.join("fienta")
+    }
+
+    /// Where the other fakes have a folder each.
+    pub(super) fn fakes(&self) -> PathBuf {
+        self.folder.join("fakes")
     }
 
     /// What the worker says, since this start.

@@ -1,22 +1,19 @@
 //! A row of `codes` as the demo shows it: what a person would look at, before and after.
 
 use anyhow::Context;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde_json::{Map, Value};
 use tokio_postgres::Client;
 
 use super::fake::plain;
-use super::style::{WIDTH, dim, wrap};
+use super::table::Rows;
 
 /// What the stamp adds to every request, and where Fienta keeps a code: they say nothing about the outcome.
 const DULL: [&str; 4] = ["action", "requested_at", "fienta_discount_id", "fienta_edit_url"];
 
-/// How wide a line of an error may be.
-const ERROR_CHARS: usize = 80;
-
 /// A code in the database.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
+    pub(super) key: String,
     pub(super) code: String,
     pub(super) status: String,
     pub(super) attempts: i32,
@@ -36,16 +33,18 @@ pub(super) async fn rows(client: &Client, codes: &[&str]) -> anyhow::Result<Vec<
     Ok(rows.iter().map(row).collect())
 }
 
-/// How the attempts at a code ended that are newer than this one.
-pub(super) async fn ended(client: &Client, code: &str, after: i64) -> anyhow::Result<Vec<String>> {
+/// How the attempts at rows of a queue ended that are newer than this one.
+pub(super) async fn ended(client: &Client, queue: &str, keys: &[&str], after: i64) -> anyhow::Result<Vec<String>> {
     const SQL: &str = include_str!("../../../sql/demo/ended.sql");
-    let rows = client.query(SQL, &[&code, &after]).await.with_context(|| format!("read the history of {code}"))?;
+    let rows = client.query(SQL, &[&queue, &keys, &after]).await;
+    let rows = rows.with_context(|| format!("read the history of {queue} {}", keys.join(", ")))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 fn row(row: &tokio_postgres::Row) -> Row {
     let metadata: Value = row.get("metadata");
     Row {
+        key: row.get("key"),
         code: row.get("code"),
         status: row.get("status"),
         attempts: row.get("attempts"),
@@ -57,42 +56,21 @@ fn row(row: &tokio_postgres::Row) -> Row {
     }
 }
 
-/// Rows before and after, as a table, with their errors below it: words need the whole width.
+/// Rows before and after, as a table.
 pub(super) fn table(before: &[Row], after: &[Row]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH - 4);
-    let names = ["", "code", "status", "attempts", "generation", "metadata"];
-    table.set_header(names.map(|name| Cell::new(name).add_attribute(Attribute::Dim)));
-    if before.is_empty() {
-        table.add_row([Cell::new("before"), Cell::new("(no row)").add_attribute(Attribute::Dim)]);
-    }
-    for (when, rows) in [("before", before), ("after", after)] {
-        for (nth, row) in rows.iter().enumerate() {
-            table.add_row([
-                Cell::new(if nth == 0 { when } else { "" }),
-                Cell::new(&row.code),
-                Cell::new(&row.status).fg(colour(&row.status)),
-                Cell::new(row.attempts),
-                Cell::new(row.generation),
-                Cell::new(metadata(&row.metadata)),
-            ]);
-        }
-    }
-    let mut lines: Vec<String> = table.lines().map(|line| format!("   {}", line.trim_end())).collect();
-    for error in after.iter().filter_map(|row| row.error_message.as_deref()) {
-        for (nth, line) in wrap(error, ERROR_CHARS).iter().enumerate() {
-            lines.push(format!("    {}  {line}", dim(if nth == 0 { "error_message" } else { "             " })));
-        }
-    }
-    lines.join("\n")
+    let names = ["code", "status", "attempts", "generation", "metadata"].map(str::to_owned);
+    let shown = |rows: &[Row]| Rows {
+        names: names.to_vec(),
+        cells: rows.iter().map(Row::cells).collect(),
+        errors: rows.iter().filter_map(|row| row.error_message.clone()).collect(),
+    };
+    super::table::table(&[("before", &shown(before)), ("after", &shown(after))])
 }
 
-fn colour(status: &str) -> Color {
-    match status {
-        "active" => Color::Green,
-        "failed" | "unknown" => Color::Red,
-        "deleted" => Color::Grey,
-        _ => Color::Yellow,
+impl Row {
+    fn cells(&self) -> Vec<String> {
+        let (attempts, generation) = (self.attempts.to_string(), self.generation.to_string());
+        vec![self.code.clone(), self.status.clone(), attempts, generation, metadata(&self.metadata)]
     }
 }
 

@@ -1,10 +1,13 @@
 //! How the demo looks: colours on a terminal, none elsewhere or when `NO_COLOR` is set.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::LazyLock;
 
-static COLOURED: LazyLock<bool> =
-    LazyLock::new(|| io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));
+use comfy_table::Color;
+
+use crate::cli::print::is_coloured;
+
+static COLOURED: LazyLock<bool> = LazyLock::new(is_coloured);
 
 /// How wide a line may be.
 pub(super) const WIDTH: u16 = 100;
@@ -39,11 +42,21 @@ pub(super) fn typed(text: &str) -> String {
 
 /// A status, or a word for how an attempt ended, in the colour of how it stands. `text` may be padded.
 pub(super) fn status(text: &str) -> String {
-    match text.trim() {
-        "active" | "done" => green(text),
-        "failed" | "unknown" => red(text),
-        "deleted" | "—" => dim(text),
+    match colour(text.trim()) {
+        Color::Green => green(text),
+        Color::Red => red(text),
+        Color::Grey => dim(text),
         _ => paint("33", text),
+    }
+}
+
+/// The colour of how a status stands.
+pub(super) fn colour(status: &str) -> Color {
+    match status {
+        "active" | "done" | "sent" | "Sent" => Color::Green,
+        "failed" | "Failed" | "unknown" | "Needs a look" => Color::Red,
+        "deleted" | "—" => Color::Grey,
+        _ => Color::Yellow,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The last three verdicts of `--once`, by what the fake Fienta noted down itself.
+//! The last verdicts of `--once` on the codes, by what the fake Fienta noted down itself.
 //!
 //! It knows nothing of rowcall and its database, so it is the witness for what really happened.
 
@@ -12,16 +12,13 @@ use super::row::{self, Row};
 use super::scenario;
 use super::world::World;
 
-/// How many verdicts there are.
-pub(super) const COUNT: usize = 3;
-
 /// The rest that Fienta is given between two operations.
 const SPACING: SignedDuration = SignedDuration::from_millis(500);
 
 /// A verdict: what was looked at, and what is not as it must be.
 type Verdict = (String, Vec<String>);
 
-pub(super) async fn judge(world: &World, client: &Client) -> anyhow::Result<[Verdict; COUNT]> {
+pub(super) async fn judge(world: &World, client: &Client) -> anyhow::Result<[Verdict; 3]> {
     let found = world.fienta.effects()?.into_iter().map(|effect| (effect.code, effect.verb));
     let codes: BTreeSet<&str> = scenario::all().flat_map(|case| case.rows).map(|row| row.code).collect();
     let rows = row::rows(client, &codes.into_iter().collect::<Vec<_>>()).await?;

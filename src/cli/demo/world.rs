@@ -1,23 +1,27 @@
-//! The world of a demo: a private Postgres, a migrated database, a fake Fienta and the real worker, all in one.
+//! The world of a demo: a private Postgres, a migrated database, fake providers, and the real worker with its HTTP server.
+//!
+//! The worker is told by variables, as `rowcall run` is, but by none of this process's environment.
 //!
 //! Whoever starts it ends it: `end` ends the worker first, so that what it ran is settled or handed back, then Postgres.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use anyhow::Context;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use super::fake::Fake;
 use super::place::Place;
-use crate::integrations::fienta::Fienta;
-use crate::readiness::Readiness;
+use super::system::{self, Stage, System};
+use crate::cli::run::work;
+use crate::config::Config;
 use crate::sandbox::postgres::{Cluster, Options};
 use crate::store::connect::Database;
-use crate::store::{migrate, queues};
+use crate::store::migrate;
 use crate::worker::shutdown::Shutdown;
-use crate::worker::{self, Service, Settings, WorkerError};
 
 /// The database that a person uses.
 const KEPT: &str = "rowcall";
@@ -35,13 +39,30 @@ where queue = 'codes';";
 pub(super) struct World {
     pub(super) database: Database,
     pub(super) fienta: Fake,
+    pub(super) systems: Vec<Box<dyn System>>,
+    /// Where the worker serves HTTP.
+    pub(super) http: SocketAddr,
+    /// Whose bearer may do everything there; another one at every start.
+    pub(super) token: String,
     /// The connection string, password included.
     pub(super) url: String,
     /// Whether there were no codes yet.
     pub(super) is_new: bool,
     cluster: Cluster,
     shutdown: Shutdown,
-    worker: JoinHandle<Result<(), WorkerError>>,
+    worker: JoinHandle<anyhow::Result<()>>,
+}
+
+/// Everything but the cluster, before the worker runs.
+struct Prepared {
+    database: Database,
+    is_new: bool,
+    fienta: Fake,
+    systems: Vec<Box<dyn System>>,
+    listener: TcpListener,
+    http: SocketAddr,
+    token: String,
+    config: Config,
 }
 
 impl World {
@@ -53,7 +74,7 @@ impl World {
             () = shutdown.closing.cancelled() => return Ok(None),
         };
         match prepare(place, &cluster).await {
-            Ok((database, is_new)) => Ok(Some(Self::run(place, cluster, database, is_new, shutdown)?)),
+            Ok(prepared) => Ok(Some(Self::run(cluster, prepared, shutdown))),
             Err(error) => {
                 // What went wrong first is what a person must read.
                 let _ = cluster.end().await;
@@ -62,26 +83,10 @@ impl World {
         }
     }
 
-    fn run(
-        place: &Place,
-        cluster: Cluster,
-        database: Database,
-        is_new: bool,
-        shutdown: &Shutdown,
-    ) -> anyhow::Result<Self> {
-        let fienta = Fake::new(place.fienta());
-        let integration = Arc::new(Fienta::new(fienta.settings()?));
-        let settings = Settings {
-            database: database.clone(),
-            listen: database.clone(),
-            sweep: Duration::from_secs(30),
-            grace: Duration::from_secs(15),
-            monitor: None,
-            readiness: Readiness::default(),
-        };
-        let services = vec![Service { statements: &queues::CODES, integration }];
+    fn run(cluster: Cluster, prepared: Prepared, shutdown: &Shutdown) -> Self {
+        let Prepared { database, is_new, fienta, systems, listener, http, token, config } = prepared;
         let closing = shutdown.closing.clone();
-        let running = worker::run(settings, services, shutdown.clone());
+        let running = work(config, Some(listener), shutdown.clone());
         let worker = tokio::spawn(async move {
             let ended = running.await;
             // A demo without a worker shows nothing: one that could not start ends it.
@@ -89,7 +94,7 @@ impl World {
             ended
         });
         let url = cluster.url(database.name());
-        Ok(Self { database, fienta, url, is_new, cluster, shutdown: shutdown.clone(), worker })
+        Self { database, fienta, systems, http, token, url, is_new, cluster, shutdown: shutdown.clone(), worker }
     }
 
     /// A connection for what a person would type.
@@ -103,12 +108,35 @@ impl World {
         let worker = self.worker.await;
         // The lock of the place says that nobody else uses a server that a killed demo left behind.
         self.cluster.end().await?;
-        Ok(worker.context("the worker broke off")??)
+        worker.context("the worker broke off")?
     }
 }
 
+/// Prepares the database, starts the fakes, and settles what the worker is told.
+async fn prepare(place: &Place, cluster: &Cluster) -> anyhow::Result<Prepared> {
+    let (database, is_new) = make_database(place, cluster).await?;
+    // The fakes must know where to tell of things before the worker knows where the fakes are.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("take a port for HTTP")?;
+    let http = listener.local_addr().context("take a port for HTTP")?;
+    let fienta = Fake::new(place.fienta());
+    let systems = system::start(&Stage { folder: place.fakes(), http }).await?;
+    let client = database.client().await.context("connect to the demo's database")?;
+    for script in systems.iter().map(|system| system.script()) {
+        client.batch_execute(script.given).await.with_context(|| format!("put the samples of {} in", script.name))?;
+    }
+    let mut variables: HashMap<&str, String> = fienta.variables()?.into_iter().collect();
+    variables.extend(systems.iter().flat_map(|system| system.variables()));
+    variables.insert("DATABASE_URL", cluster.url(database.name()));
+    let token = Uuid::new_v4().simple().to_string();
+    variables.insert("ROWCALL_API_TOKEN", token.clone());
+    // A person who ends the demo does not wait long.
+    variables.insert("ROWCALL_SHUTDOWN_GRACE", "15".to_owned());
+    let config = Config::read(&|variable: &str| variables.get(variable).cloned())?;
+    Ok(Prepared { database, is_new, fienta, systems, listener, http, token, config })
+}
+
 /// Makes the database, brings it to this version, and gives a new one the demo's policy.
-async fn prepare(place: &Place, cluster: &Cluster) -> anyhow::Result<(Database, bool)> {
+async fn make_database(place: &Place, cluster: &Cluster) -> anyhow::Result<(Database, bool)> {
     let name = if place.is_kept { KEPT } else { FRESH };
     let database = Database::parse(&cluster.url(name))?;
     if !place.is_kept {

@@ -113,7 +113,9 @@ fn work(status: &Status) -> String {
 fn next_try(row: &Work) -> String {
     match (row.state.as_str(), row.next_retry_in_seconds) {
         ("running", _) => "running now".to_owned(),
-        ("failed" | "unknown", _) => format!("rowcall retry {} {}", row.queue, plain(&row.key)),
+        ("unknown", _) if !row.needs_person => "when the provider tells".to_owned(),
+        ("unknown", _) => format!("rowcall resolve {} {}", row.queue, plain(&row.key)),
+        ("failed", _) => format!("rowcall retry {} {}", row.queue, plain(&row.key)),
         (_, Some(seconds)) if seconds > 0.0 => format!("in {}", in_words(seconds)),
         ("waiting", _) => "when the queue goes on".to_owned(),
         _ => "due now".to_owned(),

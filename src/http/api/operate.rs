@@ -1,4 +1,4 @@
-//! The operator's functions: status, history, pause, resume, retry, cancel. Verbs answer in words, as on the command line.
+//! The operator's functions: status, history, pause, resume, retry, cancel, resolve. Verbs answer in words, as on the command line.
 
 use axum::Json;
 use axum::extract::State;
@@ -72,6 +72,16 @@ pub(super) async fn cancel(
     Part((queue, key)): Part<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
     said(&app.store.cancel(&queue, &key).await?)
+}
+
+/// `POST /api/queues/{queue}/rows/{key}/resolve` with `{"verdict": "done" | "failed", "note": "…"}`.
+pub(super) async fn resolve(
+    State(app): State<App>,
+    Part((queue, key)): Part<(String, String)>,
+    Object(body): Object,
+) -> Result<Json<Value>, Refusal> {
+    let given = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    said(&app.store.resolve(&queue, &key, given("verdict"), given("note")).await?)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every verb ends with it")]

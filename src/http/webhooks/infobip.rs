@@ -1,35 +1,44 @@
 //! `/webhooks/infobip`: delivery reports, read reports and inbound messages, each as `{"results": […]}`.
 //!
-//! Infobip signs nothing; it shows a secret, by HTTP Basic (any user), as a bearer token, or in `X-Rowcall-Token`.
+//! Infobip signs nothing; it shows a secret, by HTTP Basic (any user), as a bearer token, or in `X-Rowcall-Token`. Nothing
+//! of a body is read from whoever does not.
 
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{digits, each, not_configured, text};
 use crate::http::App;
 use crate::http::auth::Shown;
-use crate::http::body::{Raw, json};
+use crate::http::body::{Told, json};
 use crate::http::errors::Refusal;
 use crate::store::whatsapp::{Event, Inbound, Status};
 
 const PROVIDER: &str = "infobip";
 
-/// `POST /webhooks/infobip`
-pub(super) async fn receive(
-    State(app): State<App>,
-    headers: HeaderMap,
-    Raw(bytes): Raw,
-) -> Result<StatusCode, Refusal> {
-    let secret = app.webhooks.infobip.as_ref().ok_or_else(|| not_configured("INFOBIP_WEBHOOK_SECRET"))?;
-    let shown = headers.get("x-rowcall-token").map(|token| token.as_bytes().to_vec());
-    let shown = shown.or_else(|| Shown::read(&headers).map(|shown| shown.secret().to_vec()));
-    if !shown.is_some_and(|shown| secret.is(&shown)) {
-        return Err(Refusal::unauthenticated("the secret is missing or not right")
-            .hint("show INFOBIP_WEBHOOK_SECRET as the password of HTTP Basic, or in X-Rowcall-Token"));
+/// The secret was shown.
+pub(super) struct Known;
+
+impl FromRequestParts<App> for Known {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let secret = app.webhooks.infobip.as_ref().ok_or_else(|| not_configured("INFOBIP_WEBHOOK_SECRET"))?;
+        let shown = parts.headers.get("x-rowcall-token").map(|token| token.as_bytes().to_vec());
+        let shown = shown.or_else(|| Shown::read(&parts.headers).map(|shown| shown.secret().to_vec()));
+        if !shown.is_some_and(|shown| secret.is(&shown)) {
+            return Err(Refusal::unauthenticated("the secret is missing or not right")
+                .hint("show INFOBIP_WEBHOOK_SECRET as the password of HTTP Basic, or in X-Rowcall-Token"));
+        }
+        Ok(Self)
     }
-    let body = json(&bytes)?;
+}
+
+/// `POST /webhooks/infobip`
+pub(super) async fn receive(State(app): State<App>, _: Known, told: Told) -> Result<StatusCode, Refusal> {
+    let body = json(&told.bytes)?;
     let events: Vec<Event> = each(&body["results"]).filter_map(event).collect();
     app.store.record_whatsapp(&events).await?;
     Ok(StatusCode::OK)

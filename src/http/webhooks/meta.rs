@@ -2,21 +2,22 @@
 //! order, twice, and up to seven days late.
 //!
 //! The signature is over the bytes as they came (Meta escapes what other writers do not), so it is checked before they are
-//! read. What is not known is ignored.
+//! parsed; a call that has none is refused before they are read. What is not known is ignored.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::{digits, each, not_configured, seconds, text};
 use crate::http::App;
-use crate::http::body::{Asked, Raw, json};
+use crate::http::body::{Asked, Told, json};
 use crate::http::errors::Refusal;
 use crate::store::whatsapp::{Event, Inbound, Status};
 
@@ -46,27 +47,49 @@ pub(super) async fn verify(
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], asked.challenge))
 }
 
-/// `POST /webhooks/whatsapp`
-pub(super) async fn receive(
-    State(app): State<App>,
-    headers: HeaderMap,
-    Raw(bytes): Raw,
-) -> Result<StatusCode, Refusal> {
-    let secret = app.webhooks.app_secret.as_ref().ok_or_else(|| not_configured("WHATSAPP_APP_SECRET"))?;
-    let signature = headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !is_signed(secret, &bytes, signature) {
-        return Err(Refusal::unauthenticated("X-Hub-Signature-256 is not right")
-            .hint("it must be sha256= and the hex HMAC-SHA256 of the body under WHATSAPP_APP_SECRET"));
+/// What a call claims to be signed with.
+pub(super) struct Signature(Vec<u8>);
+
+impl FromRequestParts<App> for Signature {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        secret(app)?;
+        let header = parts.headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok());
+        header.and_then(Self::read).ok_or_else(unsigned)
     }
-    app.store.record_whatsapp(&events(&json(&bytes)?)).await?;
-    Ok(StatusCode::OK)
 }
 
-fn is_signed(secret: &SecretString, bytes: &[u8], signature: &str) -> bool {
-    let Some(signature) = signature.strip_prefix("sha256=").and_then(hex) else { return false };
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else { return false };
-    mac.update(bytes);
-    mac.verify_slice(&signature).is_ok()
+impl Signature {
+    fn read(header: &str) -> Option<Self> {
+        let signature = header.strip_prefix("sha256=").and_then(hex)?;
+        (signature.len() == Sha256::output_size()).then_some(Self(signature))
+    }
+
+    fn is_of(&self, secret: &SecretString, bytes: &[u8]) -> bool {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else { return false };
+        mac.update(bytes);
+        mac.verify_slice(&self.0).is_ok()
+    }
+}
+
+fn secret(app: &App) -> Result<&SecretString, Refusal> {
+    app.webhooks.app_secret.as_ref().ok_or_else(|| not_configured("WHATSAPP_APP_SECRET"))
+}
+
+fn unsigned() -> Refusal {
+    Refusal::unauthenticated("X-Hub-Signature-256 is missing or not right")
+        .hint("it must be sha256= and the hex HMAC-SHA256 of the body under WHATSAPP_APP_SECRET")
+}
+
+/// `POST /webhooks/whatsapp`
+pub(super) async fn receive(State(app): State<App>, signature: Signature, told: Told) -> Result<StatusCode, Refusal> {
+    if !signature.is_of(secret(&app)?, &told.bytes) {
+        return Err(unsigned());
+    }
+    let ours = app.webhooks.phone_number_id.as_deref();
+    app.store.record_whatsapp(&events(&json(&told.bytes)?, ours)).await?;
+    Ok(StatusCode::OK)
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
@@ -75,10 +98,15 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     is_hex.then(|| (0..text.len()).step_by(2).map(byte).collect())?
 }
 
-/// Everything known that the envelope holds, in its order.
-fn events(envelope: &Value) -> Vec<Event> {
+/// Everything known that the envelope holds about our number, in its order. An account may have more of them, each with
+/// conversations of its own.
+fn events(envelope: &Value, ours: Option<&str>) -> Vec<Event> {
     let changes = each(&envelope["entry"]).flat_map(|entry| each(&entry["changes"]));
-    let values = changes.filter(|change| change["field"] == "messages").map(|change| &change["value"]);
+    let is_ours = |value: &&Value| match (value["metadata"]["phone_number_id"].as_str(), ours) {
+        (Some(told), Some(ours)) => told == ours,
+        _ => true,
+    };
+    let values = changes.filter(|change| change["field"] == "messages").map(|change| &change["value"]).filter(is_ours);
     values
         .flat_map(|value| {
             let inbound = each(&value["messages"]).filter_map(|message| inbound(message, &value["contacts"]));
@@ -146,7 +174,7 @@ mod tests {
         let value = json!({ "statuses": [{ "id": "wamid.A", "status": "failed", "timestamp": "1750263773",
             "recipient_id": "16505551234", "biz_opaque_callback_data": "actions:7:1",
             "errors": [{ "code": 131_047, "title": "Re-engagement message" }] }] });
-        let [Event::Status(status)] = &events(&envelope(&value))[..] else { panic!() };
+        let [Event::Status(status)] = &events(&envelope(&value), None)[..] else { panic!() };
         assert_eq!((status.reference.as_deref(), status.error_code.as_deref()), (Some("actions:7:1"), Some("131047")));
         assert_eq!((status.message_id.as_str(), status.at.unwrap().as_second()), ("wamid.A", 1_750_263_773));
     }
@@ -166,7 +194,7 @@ mod tests {
             message["id"] = json!("wamid.B");
             message["timestamp"] = json!("soon");
             let value = json!({ "contacts": contacts, "messages": [message] });
-            let [Event::Inbound(inbound)] = &events(&envelope(&value))[..] else { panic!() };
+            let [Event::Inbound(inbound)] = &events(&envelope(&value), None)[..] else { panic!() };
             assert_eq!((inbound.body.as_deref(), inbound.phone.as_str()), (body, "16505551234"));
             assert_eq!((inbound.at, inbound.profile_name.as_deref()), (None, Some("Dana\u{fffd}")));
         }
@@ -180,9 +208,9 @@ mod tests {
             "messages": [null, { "type": "system", "from": "1", "id": "x" }, { "type": "text", "id": "x" }] }));
         let entries = all["entry"].as_array_mut().unwrap();
         entries.push(json!({ "changes": [{ "field": "account_update", "value": { "statuses": [known] } }, 3] }));
-        assert_eq!(events(&all).len(), 1);
+        assert_eq!(events(&all, None).len(), 1);
         for odd in [json!(null), json!([]), json!({ "entry": 7 }), json!("entry")] {
-            assert!(events(&odd).is_empty());
+            assert!(events(&odd, None).is_empty());
         }
     }
 
@@ -194,11 +222,12 @@ mod tests {
             &b"The quick brown fox jumps over the lazy dog"[..],
             "sha256=f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8",
         );
-        assert!(is_signed(&secret, bytes, right));
-        assert!(is_signed(&secret, bytes, &right.to_uppercase().replace("SHA256", "sha256")));
-        assert!(!is_signed(&secret, b"the quick brown fox jumps over the lazy dog", right));
+        let is_signed = |bytes, header: &str| Signature::read(header).is_some_and(|it| it.is_of(&secret, bytes));
+        assert!(is_signed(bytes, right));
+        assert!(is_signed(bytes, &right.to_uppercase().replace("SHA256", "sha256")));
+        assert!(!is_signed(b"the quick brown fox jumps over the lazy dog", right));
         for wrong in ["", "sha256=", &right[7..], &right[..right.len() - 2], "sha256=zz", "sha1=f7bc", "sha256=é"] {
-            assert!(!is_signed(&secret, bytes, wrong), "{wrong}");
+            assert!(!is_signed(bytes, wrong), "{wrong}");
         }
     }
 }

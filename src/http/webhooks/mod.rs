@@ -6,6 +6,9 @@
 
 mod infobip;
 mod meta;
+pub mod supplier;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -18,23 +21,40 @@ use super::auth::Token;
 use super::errors::Refusal;
 
 /// For the index.
-pub(super) const PATHS: [&str; 3] = ["GET /webhooks/whatsapp", "POST /webhooks/whatsapp", "POST /webhooks/infobip"];
+pub(super) const PATHS: [&str; 4] = [
+    "GET /webhooks/whatsapp",
+    "POST /webhooks/whatsapp",
+    "POST /webhooks/infobip",
+    "POST /webhooks/supplier/{profile}",
+];
 
 /// By what providers' calls are known.
 #[derive(Debug, Default)]
 pub struct Secrets {
     /// `WHATSAPP_APP_SECRET`: signs what Meta tells.
     pub app_secret: Option<SecretString>,
+    /// `WHATSAPP_PHONE_NUMBER_ID`: what Meta tells of another number is not ours.
+    pub phone_number_id: Option<String>,
     /// `WHATSAPP_VERIFY_TOKEN`: shown by Meta when the webhook is set up.
     pub verify_token: Option<Token>,
     /// `INFOBIP_WEBHOOK_SECRET`: shown by Infobip with every call.
     pub infobip: Option<Token>,
+    /// Reads what the supplier of `AT_ISHARE_PROFILE` tells.
+    pub supplier: Option<Arc<dyn supplier::ReadCalls>>,
+}
+
+impl Secrets {
+    /// Whether any webhook is to be called.
+    pub(crate) fn is_any(&self) -> bool {
+        self.app_secret.is_some() || self.verify_token.is_some() || self.infobip.is_some()
+    }
 }
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/webhooks/whatsapp", get(meta::verify).post(meta::receive))
         .route("/webhooks/infobip", post(infobip::receive))
+        .route("/webhooks/supplier/{profile}", post(supplier::receive))
 }
 
 fn not_configured(variable: &str) -> Refusal {

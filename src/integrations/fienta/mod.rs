@@ -94,14 +94,14 @@ impl Fienta {
             return Err(format!("Fienta is not configured: codes wait until {} is set.", missing.join(", ")));
         }
         if !settings.event_id.as_deref().is_some_and(request::is_id) {
-            return Err("FIENTA_EVENT_ID is not an event's number, like 118714; codes wait until it is.".to_owned());
+            return Err("FIENTA_EVENT_ID is not an event's number, like 200100; codes wait until it is.".to_owned());
         }
         Ok(())
     }
 
     async fn perform(&self, job: &Job, limits: &Limits) -> Result<Outcome, Failure> {
         self.missing().map_err(|missing| uncertain_if(job.uncertain, failure(Fault::Configuration, missing)))?;
-        let request = Request::of(job).map_err(|wrong| failure(Fault::Item, wrong.to_string()))?;
+        let request = Request::of(job).map_err(|wrong| failure(Fault::Item, wrong.to_string()).unasked())?;
         if limits.stop.is_cancelled() {
             return Err(uncertain_if(job.uncertain, interrupted()));
         }

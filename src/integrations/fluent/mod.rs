@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use reqwest::Url;
+use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -92,13 +92,14 @@ impl Fluent {
 
     /// Reads the next page of a sync.
     async fn read(&self, job: &Job, limits: &Limits) -> Result<Outcome, Failure> {
-        let http = self.http().map_err(|missing| failure(Fault::Configuration, missing))?;
+        let http = self.http().map_err(|missing| failure(Fault::Configuration, missing).unasked())?;
         // The parser's own words would quote the payload.
         let payload: Payload = job.payload().map_err(|_| {
             failure(
                 Fault::Item,
                 "The sync is not written as this rowcall reads it; run rowcall migrate, then use rowcall.retry.",
             )
+            .unasked()
         })?;
         let (now, pages_before) = (Timestamp::now(), payload.pages_read);
         let plan = payload.plan(self.settings.date_filter, &self.clock);
@@ -130,11 +131,13 @@ impl Fluent {
         let Settings { api_url: Some(api_url), username: Some(username), password: Some(password), .. } =
             &self.settings
         else {
-            return Err(failure(Fault::Configuration, "FluentSupport is not configured."));
+            return Err(failure(Fault::Configuration, "FluentSupport is not configured.").unasked());
         };
         let pair = BASE64_STANDARD.encode(format!("{}:{}", username.expose_secret(), password.expose_secret()));
-        let request = Request::get(address(api_url, query)).keeping(PAGE_BYTES_MAX).authorized("Basic", &pair);
-        request.map_err(|_| failure(Fault::Configuration, "FLUENT_API_PASSWORD cannot be sent as it is; syncs wait."))
+        let request =
+            Request::new(Method::GET, address(api_url, query)).keeping(PAGE_BYTES_MAX).authorized("Basic", &pair);
+        let wrong = "FLUENT_API_PASSWORD cannot be sent as it is; syncs wait.";
+        request.map_err(|_| failure(Fault::Configuration, wrong).unasked())
     }
 }
 

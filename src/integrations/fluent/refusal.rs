@@ -86,11 +86,10 @@ impl Site {
 
     /// The page in an answer, or what stands in its place.
     pub(super) fn read(&self, answer: &Answer, attempt: i32) -> Result<Page, Failure> {
-        let body = answer.bytes().trim_ascii_start();
+        let body = answer.bytes().unwrap_or_default().trim_ascii_start();
         // Some themes put a byte order mark before everything.
         let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
         if answer.status == StatusCode::OK
-            && answer.is_whole
             && let Some(page) = Page::read(body)
         {
             return Ok(page);
@@ -192,7 +191,8 @@ fn by_code(code: &str, status: u16, what: &str) -> Option<Failure> {
 /// What an answer means that is no JSON, as everything between us and the plugin gives it.
 fn by_status(answer: &Answer, attempt: i32) -> Failure {
     let status = answer.status.as_u16();
-    let page = String::from_utf8_lossy(&answer.bytes()[..answer.bytes().len().min(64 * 1024)]).to_ascii_lowercase();
+    let body = answer.bytes().unwrap_or_default();
+    let page = String::from_utf8_lossy(&body[..body.len().min(64 * 1024)]).to_ascii_lowercase();
     let patience = |failure: Failure| match answer.retry_after {
         Some(delay) => failure.after(with_jitter(delay)),
         None => failure,
@@ -239,6 +239,7 @@ fn by_status(answer: &Answer, attempt: i32) -> Failure {
             let delay = answer.retry_after.unwrap_or(THROTTLED);
             failure(Fault::Throttled, format!("The site asks for patience (HTTP 429); {AGAIN}"))
                 .after(with_jitter(delay))
+                .resting(delay)
         }
         503 if page.contains("maintenance") => patience(failure(
             Fault::Outage,

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -143,7 +144,7 @@ impl Agent {
             path if path.ends_with("/chat/completions") => api_url.clone(),
             _ => join(api_url, &["chat", "completions"])?,
         };
-        let request = Request::post_json(url, &body(model, payload, template));
+        let request = Request::post_json(url, &body(model, payload, template)?);
         match api_key {
             Some(key) => request.authorized("Bearer", key.expose_secret()).ok(),
             None => Some(request),
@@ -151,23 +152,34 @@ impl Agent {
     }
 }
 
-fn body(model: &str, payload: &Payload, template: &str) -> Value {
-    let Payload { action_type, outcome, language, contact, user_response, details, .. } = payload;
-    let facts = json!({
-        "action_type": action_type,
-        "outcome": outcome,
-        "language": language.as_deref().unwrap_or("en"),
-        "customer_name": contact.name,
-        "template": template,
-        "staff_response": user_response,
-        "request_details": details,
-    });
-    json!({
+/// What the agent is told of a request. The customer's own JSON goes as it is: a `Value` has no room for all of it.
+#[derive(Serialize)]
+struct Facts<'a> {
+    action_type: &'a str,
+    outcome: &'a str,
+    language: &'a str,
+    customer_name: Option<&'a str>,
+    template: &'a str,
+    staff_response: Option<&'a str>,
+    request_details: Option<&'a RawValue>,
+}
+
+fn body(model: &str, payload: &Payload, template: &str) -> Option<Value> {
+    let facts = Facts {
+        action_type: &payload.action_type,
+        outcome: &payload.outcome,
+        language: payload.language.as_deref().unwrap_or("en"),
+        customer_name: payload.contact.name.as_deref(),
+        template,
+        staff_response: payload.user_response.as_deref(),
+        request_details: payload.details.as_deref(),
+    };
+    Some(json!({
         "model": model,
         "max_tokens": ANSWER_TOKENS_MAX,
         "messages": [
             {"role": "system", "content": INSTRUCTIONS},
-            {"role": "user", "content": facts.to_string()},
+            {"role": "user", "content": serde_json::to_string(&facts).ok()?},
         ],
-    })
+    }))
 }

@@ -11,11 +11,11 @@ use super::WhatsApp;
 use super::agent::Unusable;
 use super::provider::{Content, Message, Try};
 use super::quote::Private;
-use super::reception::{LOOK, Reception, failure, interrupted};
+use super::reception::{LOOK, Reception, failure, interrupted, withdrawn};
 use super::request::{ApprovedTemplate, Payload, Phone, Wrong};
 use crate::failure::{Failure, Fault};
-use crate::integrations::Limits;
 use crate::integrations::http::{Bounds, Cause, Http, Lost, Sent};
+use crate::integrations::{Limits, Still};
 use crate::job::Job;
 
 /// How long a provider may take to answer, whatever the operation's time limit.
@@ -29,6 +29,7 @@ pub(super) struct Attempt<'a> {
     payload: Payload,
     phone: Phone,
     bounds: Bounds,
+    still: Still,
     /// What was sent last, or was about to be.
     pub(super) made: Option<Reply>,
 }
@@ -55,7 +56,7 @@ impl From<Failure> for Ended {
 
 impl From<Wrong> for Ended {
     fn from(wrong: Wrong) -> Self {
-        failure(Fault::Item, wrong.to_string()).into()
+        failure(Fault::Item, wrong.to_string()).unasked().into()
     }
 }
 
@@ -64,13 +65,15 @@ impl<'a> Attempt<'a> {
     pub(super) fn new(whatsapp: &'a WhatsApp, job: &'a Job, limits: &Limits) -> Result<Self, Ended> {
         if job.uncertain {
             let what = "An earlier attempt was cut off, and WhatsApp cannot be asked whether the reply went out.";
-            return Err(unknown(format!("{what} {LOOK}"), false));
+            let mut ended = unknown(format!("{what} {LOOK}"), false);
+            ended.failure.unasked = true;
+            return Err(ended);
         }
         let http = whatsapp.http().map_err(|missing| failure(Fault::Configuration, missing))?;
         let payload = Payload::of(job)?;
         let phone = payload.phone()?;
         let bounds = Bounds { deadline: Instant::now() + limits.timeout, stop: limits.stop.clone() };
-        Ok(Self { whatsapp, http, job, payload, phone, bounds, made: None })
+        Ok(Self { whatsapp, http, job, payload, phone, bounds, still: limits.still.clone(), made: None })
     }
 
     /// Sends the reply; the provider's number of the message.
@@ -126,6 +129,9 @@ impl<'a> Attempt<'a> {
         })?;
         let mut bounds = self.bounds.clone();
         bounds.deadline = bounds.deadline.min(Instant::now() + SEND_TIME_MAX);
+        if !self.still.stands().await {
+            return Err(withdrawn().into());
+        }
         let answer = self.http.call(request, &bounds).await.map_err(|lost| self.lost(&lost))?;
         let secrets = secrets.iter().map(ExposeSecret::expose_secret);
         let private = Private::of(secrets, &self.payload, &self.phone, text);
@@ -144,9 +150,10 @@ impl<'a> Attempt<'a> {
                 let what = format!("WhatsApp could not be reached ({lost}), so nothing was sent");
                 failure(Fault::Outage, format!("{what}; replies wait until it can, see {setting}.")).into()
             }
-            (Sent::Perhaps, _) => {
+            (Sent::Perhaps, cause) => {
                 let what = format!("WhatsApp did not answer ({lost}), so nobody knows whether the reply went out.");
-                unknown(format!("{what} {LOOK}"), false)
+                // Whoever takes a message and does not answer may do the same to all: one at a time, until one is answered.
+                unknown(format!("{what} {LOOK}"), cause != Cause::Stopped)
             }
         }
     }

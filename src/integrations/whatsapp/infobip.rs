@@ -170,7 +170,9 @@ fn refusal(answer: &Answer, exception: &ServiceException, private: &Private) -> 
             Fault::Outage,
             format!("Infobip is not available just now ({said}); replies wait and go on by themselves."),
         ),
-        408 | 425 | 500.. => Reception::transient(&format!("Infobip could not do it just now ({said})")),
+        408 | 425 => Reception::transient(&format!("Infobip could not do it just now ({said})")),
+        // It may have failed after it took the message.
+        500.. => Reception::Unknown { what: format!("Infobip had a fault of its own ({said})"), is_outage: true },
         _ => Reception::refused(
             Fault::Item,
             format!(

@@ -46,8 +46,10 @@ impl Reception {
         Self::refused(Fault::Transient, format!("{what}; {AGAIN}"))
     }
 
+    /// The provider asks for patience with the sender: whatever else would be sent waits too.
     pub(super) fn throttled(what: &str, answer: &Answer, seconds: u64) -> Self {
-        Self::Refused(throttled(what, answer, seconds))
+        let rest = answer.retry_after.unwrap_or(Duration::from_secs(seconds));
+        Self::Refused(throttled(what, answer, seconds).resting(rest))
     }
 }
 
@@ -68,6 +70,11 @@ pub(super) fn interrupted() -> Failure {
         Fault::Interrupted,
         "The worker was stopped before the reply was sent; it is sent by itself when a worker runs again.",
     )
+}
+
+/// The answer was changed or taken back before the reply to it was sent.
+pub(super) fn withdrawn() -> Failure {
+    failure(Fault::Interrupted, "The request was changed before its reply was sent.").unasked()
 }
 
 /// The failure as the attempt of this number may tell it: the last one must not promise another.

@@ -1,11 +1,12 @@
 //! What a job asks for: one reply to one contact, checked before anybody outside hears of it.
 //!
 //! The shape is `sql/queues/actions/claim.sql`'s. Whatever is wrong here is wrong with the row or with its template, and a
-//! repeat would not mend it.
+//! repeat would not mend it. What Postgres can hold and Rust cannot (a number beyond any float, a time before the calendar)
+//! is none of it: a customer's JSON is passed on unread, and such a time is not known.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::job::Job;
 
@@ -28,7 +29,7 @@ pub(super) struct Payload {
     #[serde(default)]
     pub(super) user_response: Option<String>,
     #[serde(default)]
-    pub(super) details: Option<Value>,
+    pub(super) details: Option<Box<RawValue>>,
     #[serde(default)]
     pub(super) approved_template: Option<ApprovedTemplate>,
     #[serde(default)]
@@ -42,7 +43,7 @@ pub(super) struct Contact {
     phone: Option<String>,
     #[serde(default)]
     pub(super) name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     last_inbound_at: Option<Timestamp>,
 }
 
@@ -148,6 +149,12 @@ impl ApprovedTemplate {
         let filling = if parameters.is_empty() { String::new() } else { format!(": {}", parameters.join(" · ")) };
         format!("[{name} {language}]{filling}")
     }
+}
+
+/// A time; nothing where it is infinite or outside the years that are counted here.
+fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
 /// The text without control characters, line breaks and tabs apart, and without space around it.

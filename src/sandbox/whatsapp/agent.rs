@@ -6,11 +6,18 @@ use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State as Shared;
 use axum::http::Response;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::fault::Left;
 use super::state::State;
 use crate::sandbox::server::{HangUp, answer};
+
+/// What a model would read of the rest, no matter what it is.
+#[derive(Deserialize)]
+struct Facts {
+    template: String,
+}
 
 pub(super) async fn complete(
     Shared(state): Shared<Arc<State>>,
@@ -26,9 +33,8 @@ pub(super) async fn complete(
         }
     }
     let asked = body["messages"].as_array().and_then(|messages| messages.last()).map(|message| &message["content"]);
-    let facts: Value =
-        asked.and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let Some(template) = facts["template"].as_str() else {
+    let facts = asked.and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok());
+    let Some(Facts { template }) = facts else {
         return answer(400, &json!({"error": {"message": "messages: the sandbox needs a template"}}), None);
     };
     let message = json!({"role": "assistant", "content": format!("Hello! {template}")});

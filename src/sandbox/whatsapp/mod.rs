@@ -28,6 +28,7 @@ use clap::Args;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use self::bucket::Limit;
 use self::state::State;
 use super::server;
 
@@ -126,6 +127,11 @@ impl Fake {
         self.state.queue(fault);
     }
 
+    /// Forgets the faults that are left.
+    pub fn mend(&self) {
+        self.state.forget_faults();
+    }
+
     /// Which webhooks follow an accepted message from now on; none, and nothing is ever heard of it.
     pub fn reports(&self, reports: Vec<Report>) {
         self.state.set_reports(reports);
@@ -134,6 +140,11 @@ impl Fake {
     /// When a customer has last written.
     pub fn last_inbound(&self, phone: &str, at: jiff::Timestamp) {
         self.state.note_inbound(phone, at);
+    }
+
+    /// Messages a second of the sender, and how many at once.
+    pub fn sender_limit(&self, per_second: f64, burst: f64) {
+        self.state.set_sender_limit(Limit { per_second, burst });
     }
 
     /// Messages a second to one recipient, and how many at once.

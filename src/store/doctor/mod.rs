@@ -7,8 +7,8 @@ pub mod bell;
 
 use std::time::{Duration, SystemTime};
 
+use postgres_types::ToSql;
 use serde::Serialize;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Transaction};
 
 use super::chain;
@@ -84,13 +84,25 @@ const OBJECTS: Check = Check {
 const ACCESS: Check = Check {
     name: "access",
     sql: include_str!("../../../sql/statements/doctor_access.sql"),
-    clean: "row level security is on, and the role may do what a worker does",
+    clean: "the role sees every row, and may do what a worker does",
+};
+
+const ROW_SECURITY: Check = Check {
+    name: "row security",
+    sql: include_str!("../../../sql/statements/doctor_row_security.sql"),
+    clean: "it is on for every table of a queue",
 };
 
 const COLUMNS: Check = Check {
     name: "columns",
     sql: include_str!("../../../sql/statements/doctor_columns.sql"),
     clean: "nothing stands in the way of a rename",
+};
+
+const FULFILLMENT: Check = Check {
+    name: "fulfilment",
+    sql: include_str!("../../../sql/statements/doctor_fulfillment.sql"),
+    clean: "every order shows how its bundle stands",
 };
 
 const TRANSACTIONS: Check = Check {
@@ -141,7 +153,9 @@ pub async fn database(client: &mut Client, queues: &[&str]) -> Vec<Finding> {
     let mut findings = objects(client).await;
     findings.extend(run(client, &OBJECTS, &[]).await);
     findings.extend(run(client, &ACCESS, &[&queues]).await);
+    findings.extend(run(client, &ROW_SECURITY, &[&queues]).await);
     findings.extend(run(client, &COLUMNS, &[]).await);
+    findings.extend(run(client, &FULFILLMENT, &[&queues]).await);
     findings.extend(run(client, &TRANSACTIONS, &[]).await);
     findings.extend(run(client, &WORKERS, &[&queues]).await);
     findings.extend(run(client, &QUEUES, &[&queues]).await);

@@ -62,6 +62,6 @@ async fn what_is_in_the_way_is_said_with_what_mends_it() {
         let error = migrate::apply(&db.database()).await.unwrap_err();
         let said = chain(&error);
         assert!(said.contains(words), "{said}");
-        assert_eq!(db.get::<i64>("select count(*) from rowcall.schema_migrations where version = 6").await, 0);
+        assert_eq!(db.get::<i64>("select count(*) from rowcall.schema_migrations where version = 8").await, 0);
     }
 }

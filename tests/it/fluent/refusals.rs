@@ -152,7 +152,7 @@ async fn a_site_that_does_not_answer_is_left_in_time() {
     world.fake.fault(Fault::new(Kind::Hang).times(2));
     let outcome = world.execute_within(&first(), Duration::from_millis(300)).await;
     assert_fault(&outcome, Whose::Transient, "did not answer (no answer in time)");
-    let limits = Limits { timeout: Duration::from_secs(20), stop: CancellationToken::new() };
+    let limits = Limits::new(Duration::from_secs(20), CancellationToken::new());
     limits.stop.cancel();
     assert_fault(&world.fluent.execute(&first(), &limits).await, Whose::Interrupted, "goes on from there");
     let nowhere = World::with(1, |_| {}, |settings| settings.api_url = "http://127.0.0.1:1".parse().ok()).await;

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use rowcall::job::Job;
 use rowcall::outcome::{Outcome, Verdict};
 use rowcall::sandbox::whatsapp::{Fault as Script, Kind};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{Meta, TEXT, World, agent_of, job, plain};
@@ -17,6 +19,20 @@ async fn world() -> World {
 
 fn says(content: &Value, finish_reason: &str) -> Value {
     json!({"choices": [{"message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}]})
+}
+
+#[tokio::test]
+async fn the_agent_is_told_what_only_postgres_can_hold() {
+    let world = world().await;
+    let job = plain();
+    let told =
+        r#""details":{"amount":1e400,"deep":DEEP}"#.replace("DEEP", &format!("{}{}", "[".repeat(200), "]".repeat(200)));
+    let text = job.payload.get().replacen(r#""details":null"#, &told, 1);
+    assert!(text.contains(&told), "{text}");
+    let job = Job { payload: RawValue::from_string(text).unwrap(), ..job };
+    assert_eq!(made(&world.execute(&job).await).0, "agent");
+    let asked = world.fake.requests()[0]["body"].to_string().replace('\\', "");
+    assert!(asked.contains(&told.replace("details", "request_details")), "{asked}");
 }
 
 fn script(kind: Kind) -> Script {

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use rowcall::failure::Fault;
-use rowcall::integrations::{Integration as _, Limits};
+use rowcall::integrations::{Integration as _, Limits, Still};
 use rowcall::job::Job;
 use rowcall::outcome::Verdict;
 use rowcall::sandbox::whatsapp::{Fault as Script, Kind};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Infobip, Meta, SHORT, TEXT, World, assert_fault, fit_for_a_row, plain, with_approved};
+use super::{
+    Infobip, Meta, SHORT, TEXT, World, assert_fault, assert_parked, fit_for_a_row, limits, plain, with_approved,
+};
 use crate::process::eventually;
 
 #[tokio::test]
@@ -28,7 +30,10 @@ async fn a_lost_answer_is_unknown_and_the_message_is_sent_once() {
             let world = World::new(provider).await;
             world.fake.fault(Script::new(kind.clone()));
             let outcome = world.execute_within(&plain(), SHORT).await;
-            assert_fault(&outcome, Fault::Unknowable, &format!("{kind:?}"));
+            let is_lost = !matches!(kind, Kind::AcceptThenAnswer { .. });
+            assert_eq!(outcome.verdict, Verdict::Unknown, "{kind:?}");
+            assert_eq!(outcome.fault.unwrap().opens_breaker(), is_lost, "{kind:?}: others wait where nobody answers");
+            fit_for_a_row(&outcome);
             assert!(outcome.uncertain);
             assert_eq!(outcome.result, Some(json!({"text": TEXT, "made_by": "template"})));
             assert_eq!((world.fake.log().len(), world.fake.requests().len()), (accepted, 1), "{kind:?}");
@@ -72,7 +77,7 @@ async fn the_doubt_about_an_approved_template_names_the_template() {
     world.fake.fault(Script::code(400, 131_047));
     world.fake.fault(Script::new(Kind::AcceptThenClose));
     let outcome = world.execute(&with_approved()).await;
-    assert_fault(&outcome, Fault::Unknowable, "the second message");
+    assert_parked(&outcome, "the second message");
     assert_eq!(outcome.result.unwrap()["made_by"], "approved_template");
     assert_eq!(world.fake.log().len(), 1);
 }
@@ -114,7 +119,7 @@ async fn a_stop_before_the_request_leaves_the_reply_unsent() {
     let world = World::new(Meta).await;
     let stop = CancellationToken::new();
     stop.cancel();
-    let outcome = world.whatsapp.execute(&plain(), &Limits { timeout: Duration::from_secs(20), stop }).await;
+    let outcome = world.whatsapp.execute(&plain(), &Limits::new(Duration::from_secs(20), stop)).await;
     assert_fault(&outcome, Fault::Interrupted, "stopped");
     assert!(!outcome.uncertain && world.fake.requests().is_empty());
 }
@@ -124,7 +129,7 @@ async fn a_stop_in_the_middle_waits_for_the_answer() {
     let world = World::new(Meta).await;
     world.fake.fault(Script::new(Kind::Slow(1000)));
     let stop = CancellationToken::new();
-    let limits = Limits { timeout: Duration::from_secs(20), stop: stop.clone() };
+    let limits = Limits::new(Duration::from_secs(20), stop.clone());
     let job = plain();
     let stopping = async {
         eventually("the request", || (!world.fake.requests().is_empty()).then_some(())).await;
@@ -139,7 +144,7 @@ async fn an_answer_that_outlasts_the_stop_is_unknown() {
     let world = World::new(Meta).await;
     world.fake.fault(Script::new(Kind::AcceptThenHang));
     let stop = CancellationToken::new();
-    let limits = Limits { timeout: Duration::from_mins(10), stop: stop.clone() };
+    let limits = Limits::new(Duration::from_mins(10), stop.clone());
     let job = plain();
     let stopping = async {
         eventually("the message", || (!world.fake.log().is_empty()).then_some(())).await;
@@ -147,4 +152,16 @@ async fn an_answer_that_outlasts_the_stop_is_unknown() {
     };
     let (outcome, ()) = tokio::join!(world.whatsapp.execute(&job, &limits), stopping);
     assert_fault(&outcome, Fault::Unknowable, "stopped while waiting");
+}
+
+#[tokio::test]
+async fn a_request_that_was_changed_meanwhile_is_not_sent() {
+    for provider in [Meta, Infobip] {
+        let world = World::new(provider).await;
+        let mut limits = limits(Duration::from_secs(20));
+        limits.still = Still::by(|| Box::pin(std::future::ready(false)));
+        let outcome = world.whatsapp.execute(&plain(), &limits).await;
+        assert_fault(&outcome, Fault::Interrupted, "changed before");
+        assert!(outcome.unasked && !outcome.uncertain && world.fake.requests().is_empty());
+    }
 }

@@ -9,7 +9,7 @@ use rowcall::sandbox::whatsapp::{Fault as Script, Kind};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{Infobip, Meta, World, assert_fault, plain, with_approved};
+use super::{Infobip, Meta, World, assert_fault, assert_parked, plain, with_approved};
 
 fn answer(status: u16, body: Value) -> Script {
     Script::new(Kind::Answer { status, body })
@@ -21,20 +21,17 @@ async fn every_error_code_of_meta_has_its_fault() {
     let table: [(Fault, &[i64]); 6] = [
         (Fault::Credentials, &[0, 3, 10, 190, 200, 299, 131_005]),
         (Fault::Throttled, &[4, 80_007, 130_429, 133_016, 131_056]),
-        (
-            Fault::Outage,
-            &[131_048, 368, 131_031, 130_497, 131_042, 131_044, 131_045, 131_037, 131_064, 2, 131_016, 131_057],
-        ),
+        (Fault::Outage, &[131_048, 368, 131_031, 131_042, 131_044, 131_045, 131_037, 131_064, 2, 131_016, 131_057]),
         (Fault::Transient, &[1, 131_000, 135_000]),
         (
             Fault::Item,
             &[
-                33, 100, 131_008, 131_009, 131_021, 131_026, 131_030, 131_047, 131_049, 131_050, 130_472, 131_051,
+                100, 130_497, 131_008, 131_009, 131_021, 131_026, 131_030, 131_047, 131_049, 131_050, 130_472, 131_051,
                 131_052, 131_053, 131_062, 131_063, 132_000, 132_001, 132_005, 132_007, 132_008, 132_012, 132_015,
                 132_016, 132_068, 132_069, 137_000, 138_001, 139_001, 424_242,
             ],
         ),
-        (Fault::Configuration, &[]),
+        (Fault::Configuration, &[33, 133_010]),
     ];
     for (fault, codes) in table {
         for &code in codes {
@@ -51,18 +48,20 @@ async fn every_error_code_of_meta_has_its_fault() {
 }
 
 #[tokio::test]
-async fn a_code_that_nobody_knows_is_transient_only_when_meta_has_a_fault() {
+async fn a_code_that_nobody_knows_is_transient_only_when_meta_says_so() {
     let world = World::new(Meta).await;
     let unknown = |status, more| Script::new(Kind::Code { status, code: 424_242, more });
     for (script, fault) in [
         (unknown(400, json!({})), Fault::Item),
         (unknown(400, json!({"is_transient": true})), Fault::Transient),
-        (unknown(500, json!({})), Fault::Transient),
+        (unknown(500, json!({"is_transient": true})), Fault::Transient),
         (Script::new(Kind::Code { status: 400, code: 100, more: json!({"error_subcode": 33}) }), Fault::Configuration),
     ] {
         world.fake.fault(script);
         assert_fault(&world.execute(&plain()).await, fault, "an unknown code");
     }
+    world.fake.fault(unknown(500, json!({})));
+    assert_parked(&world.execute(&plain()).await, "a fault of Meta's own");
 }
 
 #[tokio::test]
@@ -109,15 +108,17 @@ async fn every_error_class_of_infobip_has_its_fault() {
         (401, Fault::Credentials),
         (403, Fault::Credentials),
         (429, Fault::Throttled),
-        (500, Fault::Transient),
-        (502, Fault::Transient),
+        (408, Fault::Transient),
         (503, Fault::Outage),
-        (504, Fault::Transient),
     ] {
         world.fake.fault(answer(status, words("SOME_NAME")));
         let outcome = world.execute(&plain()).await;
         assert_fault(&outcome, fault, &format!("HTTP {status}"));
         assert!(outcome.error.unwrap().contains("SOME_NAME"));
+    }
+    for status in [500, 502, 504] {
+        world.fake.fault(answer(status, words("SOME_NAME")));
+        assert_parked(&world.execute(&plain()).await, "a fault of Infobip's own");
     }
     let with_errors = json!({"requestError": {"serviceException": {
         "messageId": "BAD_REQUEST", "text": "Bad Request", "validationErrors": [{"field": "to", "message": "no"}],

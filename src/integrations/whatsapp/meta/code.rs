@@ -1,8 +1,8 @@
 //! Meta's error codes: one table from a code to what becomes of the reply.
 //!
 //! Whoever gets one of these knows that the message did not go out, whatever the HTTP status: they are the API's own
-//! words. The classes are those of Meta's table and of several clients; a code that nobody knows is transient when Meta
-//! says so or has a fault of its own (HTTP 5xx), and else ends the reply.
+//! words. The classes are those of Meta's table and of several clients. A code that nobody knows is transient when Meta
+//! says so; else it ends the reply, but for a fault of Meta's own (HTTP 5xx), after which nobody can tell.
 
 use serde::Deserialize;
 
@@ -57,6 +57,8 @@ enum Class {
     Transient,
     /// The same, but only a few times.
     Unnamed,
+    /// A fault on their side, in words that do not say whether the message went out.
+    Unclear,
     /// The contact has been silent for more than 24 hours.
     WindowClosed,
     /// This reply never goes out so; what it is, and what a person can do.
@@ -70,14 +72,13 @@ impl Class {
         Some(match (code, subcode) {
             (0 | 3 | 10 | 190 | 200..=299 | 131_005, _) => Self::Credentials,
             // Graph's words for an object that is not there, or not ours.
-            (100, Some(33)) => Self::Configuration,
+            (100, Some(33)) | (33 | 133_010, _) => Self::Configuration,
             (4 | 80_007 | 133_016, _) => Self::Throttled(60),
             (130_429, _) => Self::Throttled(5),
             (131_056, _) => Self::Pair,
             (131_048, _) => Self::Restricted("too many of its messages were blocked or reported as spam"),
             (368, _) => Self::Restricted("it broke WhatsApp's policies"),
             (131_031, _) => Self::Restricted("its account is locked"),
-            (130_497, _) => Self::Restricted("it may not write to people in this country"),
             (131_042 | 131_044, _) => Self::Restricted("its payment method does not work"),
             (131_045, _) => Self::Restricted("its certificate or registration does not work"),
             (131_037, _) => Self::Restricted("its display name is not approved"),
@@ -95,10 +96,8 @@ impl Class {
         const OTHER_WAY: &str = "Reach the contact in another way.";
         const TEMPLATE: &str = "Correct the approved template in response_templates, then use rowcall.retry.";
         let (what, advice) = match code {
-            33 => (
-                "The business's phone number was deleted",
-                "Set WHATSAPP_PHONE_NUMBER_ID anew, then use rowcall.retry.",
-            ),
+            // Others, in other countries, may be written to.
+            130_497 => ("The business may not write to people in the contact's country", OTHER_WAY),
             131_021 => ("The contact's phone number is the business's own", "Correct it in contacts."),
             131_026 => (
                 "The message cannot be delivered: the number is not on WhatsApp, or its WhatsApp is too old or has not \
@@ -141,9 +140,10 @@ impl Said {
             let details = self.error_data.as_ref().and_then(|data| data.details.as_deref());
             details.or(self.message.as_deref()).map(|words| private.quote(words)).unwrap_or_default()
         };
-        let class = Class::of(code, self.error_subcode).unwrap_or_else(|| {
-            let is_transient = self.is_transient == Some(true) || answer.status.is_server_error();
-            if is_transient { Class::Transient } else { Class::Refused }
+        let class = Class::of(code, self.error_subcode).unwrap_or_else(|| match self.is_transient {
+            Some(true) => Class::Transient,
+            _ if answer.status.is_server_error() => Class::Unclear,
+            _ => Class::Refused,
         });
         match class {
             Class::Credentials => Reception::refused(
@@ -190,6 +190,10 @@ impl Said {
             Class::Unnamed | Class::Transient => {
                 Reception::transient(&format!("WhatsApp could not do it just now (code {code})"))
             }
+            Class::Unclear => Reception::Unknown {
+                what: format!("WhatsApp had a fault of its own (HTTP {}, code {code})", answer.status.as_u16()),
+                is_outage: true,
+            },
             Class::WindowClosed => Reception::WindowClosed,
             Class::Terminal(what, advice) => Reception::refused(Fault::Item, format!("{what} (code {code}). {advice}")),
             Class::Refused => Reception::refused(
@@ -213,7 +217,7 @@ mod tests {
         for code in [0, 3, 10, 190, 200, 250, 299, 131_005] {
             assert_eq!(of(code), Some(Class::Credentials), "{code}");
         }
-        for code in [131_048, 368, 131_031, 130_497, 131_042, 131_044, 131_045, 131_037, 131_064] {
+        for code in [131_048, 368, 131_031, 131_042, 131_044, 131_045, 131_037, 131_064] {
             assert!(matches!(of(code), Some(Class::Restricted(_))), "{code}");
         }
         for (code, seconds) in [(4, 60), (80_007, 60), (133_016, 60), (130_429, 5)] {
@@ -229,7 +233,7 @@ mod tests {
         assert_eq!(of(135_000), Some(Class::Unnamed));
         assert_eq!(of(131_047), Some(Class::WindowClosed));
         for code in [
-            33, 131_021, 131_026, 131_030, 131_049, 131_050, 130_472, 132_000, 132_001, 132_005, 132_007, 132_008,
+            131_021, 131_026, 131_030, 131_049, 131_050, 130_472, 130_497, 132_000, 132_001, 132_005, 132_007, 132_008,
             132_012, 132_015, 132_016, 132_068, 132_069, 137_000,
         ] {
             assert!(matches!(of(code), Some(Class::Terminal(_, _))), "{code}");
@@ -237,7 +241,9 @@ mod tests {
         for code in [100, 131_008, 131_009, 131_051, 131_052, 131_053, 131_062, 131_063, 138_000, 139_999] {
             assert_eq!(of(code), Some(Class::Refused), "{code}");
         }
-        assert_eq!(Class::of(100, Some(33)), Some(Class::Configuration));
+        for (code, subcode) in [(100, Some(33)), (33, None), (133_010, None)] {
+            assert_eq!(Class::of(code, subcode), Some(Class::Configuration), "{code}");
+        }
         for code in [-1, 5, 300, 999_999] {
             assert_eq!(of(code), None, "{code}");
         }

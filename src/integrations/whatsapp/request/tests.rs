@@ -1,7 +1,7 @@
 //! What is sent of what stands in a row, and what is refused.
 
-use serde_json::json;
 use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
@@ -90,6 +90,22 @@ fn the_window_is_24_hours_and_unknown_is_open() {
     assert!(!is_closed(json!("2026-01-31T12:00:02.123456+00:00")));
     assert!(!is_closed(json!("2026-02-01T13:00:00+00:00")));
     assert!(!is_closed(Value::Null));
+}
+
+#[test]
+fn what_postgres_can_hold_and_rust_cannot_fails_no_row() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for details in ["1e400", &format!("[{}]", "9".repeat(400)), &deep, "{\"a\": \"\\ud800\"}", "null"] {
+        let text = format!(r#"{{"action_type": "x", "outcome": "approved", "contact": {{}}, "details": {details}}}"#);
+        let job = Job { payload: RawValue::from_string(text).unwrap(), ..job("reply", &Value::Null) };
+        let payload = Payload::of(&job).unwrap();
+        assert_eq!(payload.details.as_deref().map_or("null", RawValue::get), details);
+    }
+    let now: Timestamp = "2026-02-01T12:00:01Z".parse().unwrap();
+    for at in ["infinity", "-infinity", "0044-03-15T12:00:00+00:00 BC", "294276-12-31T00:00:00+00:00", ""] {
+        let payload = payload(|p| p["contact"]["last_inbound_at"] = json!(at)).unwrap();
+        assert!(!payload.is_window_closed(now), "{at}");
+    }
 }
 
 #[test]

@@ -1,0 +1,82 @@
+-- Who may do what with a table of a queue. A table that rowcall made: row level security is on, and a browser reads rows
+-- and asks; which rows is for policies to say (none ship, so none are visible until one is written). A table that its
+-- users had: whatever a browser may do, it may do still, except write the worker's columns.
+create or replace function rowcall.grant_table(relation text, browser text, workers name[] default '{}') returns void
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    place constant text := format('public.%I', relation);
+begin
+    if exists (select from rowcall.adopted as a where a.table_name = relation) then
+        perform rowcall.keep_columns(place::regclass, workers);
+        return;
+    end if;
+    execute format('alter table %s enable row level security', place);
+    execute format('revoke all on %s from public', place);
+    if to_regrole('anon') is not null then
+        execute format('revoke all on %s from anon', place);
+    end if;
+    if to_regrole('authenticated') is not null then
+        execute format('revoke all on %s from authenticated', place);
+        if browser <> '' then
+            execute format('grant %s on %s to authenticated', browser, place);
+        end if;
+    end if;
+    if to_regrole('service_role') is not null then
+        execute format('revoke all on %s from service_role', place);
+        execute format('grant select, insert, update, delete on %s to service_role', place);
+    end if;
+end
+$$;
+
+-- Takes the right to write these columns from browsers, and from everybody. A right to write the whole table becomes the
+-- same right on every column that is the users' own.
+create or replace function rowcall.keep_columns(relation regclass, workers name[]) returns void
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    own constant text := (
+        select string_agg(quote_ident(a.attname), ', ' order by a.attnum)
+        from pg_attribute as a
+        where a.attrelid = relation
+          and a.attnum > 0
+          and not a.attisdropped
+          and a.attname <> all (workers)
+    );
+    held record;
+begin
+    if workers = '{}' then
+        return;
+    end if;
+    for held in
+        select distinct coalesce(r.rolname, 'public') as grantee, g.privilege_type as privilege
+        from pg_class as c
+        cross join aclexplode(c.relacl) as g
+        left join pg_roles as r on r.oid = g.grantee
+        where c.oid = relation
+          and g.privilege_type in ('INSERT', 'UPDATE')
+          and (g.grantee = 0 or r.rolname in ('anon', 'authenticated'))
+          and g.grantee <> c.relowner
+    loop
+        -- This takes the right on single columns too.
+        execute format('revoke %s on %s from %I', held.privilege, relation, held.grantee);
+        execute format('grant %s (%s) on %s to %I', held.privilege, own, relation, held.grantee);
+    end loop;
+    for held in
+        select distinct coalesce(r.rolname, 'public') as grantee, g.privilege_type as privilege, a.attname as name
+        from pg_attribute as a
+        join pg_class as c on c.oid = a.attrelid
+        cross join aclexplode(a.attacl) as g
+        left join pg_roles as r on r.oid = g.grantee
+        where a.attrelid = relation
+          and a.attname = any (workers)
+          and g.privilege_type in ('INSERT', 'UPDATE')
+          and (g.grantee = 0 or r.rolname in ('anon', 'authenticated'))
+          and g.grantee <> c.relowner
+    loop
+        execute format('revoke %s (%I) on %s from %I', held.privilege, held.name, relation, held.grantee);
+    end loop;
+end
+$$;

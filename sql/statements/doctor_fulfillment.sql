@@ -1,0 +1,53 @@
+-- Doctor: orders that ask for fulfilment and have no row for it, orders that show another step than their row, settings that are
+-- gone, and what suppliers told of orders that nobody knows. Nothing unless $1, the queues, has fulfillment_logs.
+(
+    select
+        'queue fulfillment_logs' as subject,
+        'problem' as state,
+        format('order %s asks for its bundle and has no row in public.fulfillment_logs, so it is never bought', o.id) as found,
+        format('select rowcall.trigger_fulfillment(%L);', o.id) as mend
+    from public.orders as o
+    where o.network = 'AT-iShare'
+      and o.fulfillment_status = 'pending'
+      and not exists (select from public.fulfillment_logs as l where l.order_id = o.id)
+      and 'fulfillment_logs' = any ($1::text[])
+    order by o.id
+    limit 5
+)
+union all
+(
+    select
+        'queue fulfillment_logs',
+        'problem',
+        format('order %s shows %s, and its fulfilment is %s', o.id, coalesce(o.fulfillment_status, 'nothing'), l.status),
+        format('update public.orders set fulfillment_status = %L where id = %L;', l.status, o.id)
+    from public.fulfillment_logs as l
+    join public.orders as o on o.id = l.order_id
+    where o.fulfillment_status is distinct from l.status
+      and l.generation > 0
+      and 'fulfillment_logs' = any ($1::text[])
+    order by l.id
+    limit 5
+)
+union all
+select
+    'queue fulfillment_logs',
+    'problem',
+    'rowcall.fulfillment_settings has no row, so no order counts as paid',
+    'rowcall migrate'
+where not exists (select from rowcall.fulfillment_settings)
+  and 'fulfillment_logs' = any ($1::text[])
+union all
+select
+    'queue fulfillment_logs',
+    'note',
+    format(
+        'suppliers told %s times of orders that are not known here, the last time at %s',
+        count(*), to_char(max(r.told_at) at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"')
+    ),
+    'nothing to do, unless orders stay unfinished: select * from rowcall.supplier_reports where applied_as is null;'
+from rowcall.supplier_reports as r
+where r.applied_as is null
+  and r.told_at between now() - interval '7 days' and now() - interval '1 hour'
+  and 'fulfillment_logs' = any ($1::text[])
+having count(*) > 0

@@ -1,0 +1,76 @@
+//! A system that the demo shows beside the promo codes: its queue, its fake, what a person may type, and its scenes.
+//!
+//! To add one: a file like `whatsapp.rs`, its line in `start`, and its queue's arm in `sql/demo/changes.sql`.
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::scene::Scene;
+use super::whatsapp::WhatsApp;
+
+/// Starts the fakes of all systems, in the order in which they are shown.
+pub(super) async fn start(stage: &Stage) -> anyhow::Result<Vec<Box<dyn System>>> {
+    Ok(vec![Box::new(WhatsApp::start(stage).await?)])
+}
+
+/// What a fake needs to know before it starts.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// Where each may have a folder for what it notes down.
+    pub(super) folder: PathBuf,
+    /// Where the demo's worker serves HTTP, for the fakes that tell by webhook.
+    pub(super) http: SocketAddr,
+}
+
+/// What stands in a system's file and never changes. Its SQL lies in `sql/demo/`.
+#[derive(Debug)]
+pub(super) struct Script {
+    /// The provider, as people call it.
+    pub(super) name: &'static str,
+    /// What the system is for.
+    pub(super) title: &'static str,
+    pub(super) queue: &'static str,
+    /// SQL: the sample rows and the demo's policy. It is run at every start, and does nothing where they stand.
+    pub(super) given: &'static str,
+    /// SQL: what a person may type now to ask for something and to look, as rows of `what` and `line`.
+    pub(super) invite: &'static str,
+    /// SQL: the rows with the keys `$1` as texts, with their `error_message`.
+    pub(super) look: &'static str,
+    /// The scenes of `--once`, one after the other.
+    pub(super) scenes: &'static [Scene],
+    /// What its fake notes down, and where: "7 … , each exactly as often as it must be".
+    pub(super) effects: &'static str,
+    /// The kinds of faults worth trying, and one of them as the fake takes it.
+    pub(super) faults: (&'static str, &'static str),
+}
+
+/// What really took effect, by what the fake noted down itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Effect {
+    /// Whom or what it concerns.
+    pub(super) about: String,
+    pub(super) what: String,
+}
+
+/// A system whose fake runs; that ends when this is dropped.
+pub(super) trait System: Debug + Send + Sync {
+    fn script(&self) -> &'static Script;
+
+    /// The settings with which the worker reaches the fake, as `rowcall run` reads them.
+    fn variables(&self) -> Vec<(&'static str, String)>;
+
+    /// The fake's address; it takes faults at `/_control/faults`.
+    fn address(&self) -> String;
+
+    /// Makes coming requests misbehave, in the words of `/_control/faults`.
+    fn fault(&self, fault: &str) -> anyhow::Result<()>;
+
+    /// What took effect since the fake started, oldest first.
+    fn effects(&self) -> Vec<Effect>;
+}
+
+/// The line with which a person gives the fake a fault.
+pub(super) fn fault_line(address: &str, fault: &str) -> String {
+    format!("curl -H content-type:application/json -d '{fault}' {address}/_control/faults")
+}

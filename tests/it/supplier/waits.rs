@@ -1,0 +1,195 @@
+//! Accepted is not delivered: an order waits until the supplier says so, and never for ever.
+
+use std::time::Duration;
+
+use rowcall::failure::Fault;
+use rowcall::job::Job;
+use rowcall::outcome::Verdict;
+use rowcall::sandbox::supplier::{Delivery, End, Fault as Script, Kind};
+use serde_json::{Value, json};
+
+use super::{
+    NUMBER, WITH_LOOK_UP, World, ago, assert_accepted, assert_fault, fit_for_a_row, job, look_up, names, purchase,
+    state,
+};
+use crate::process::eventually;
+
+const HOUR: i64 = 3600;
+
+fn about(delay: Option<Duration>, seconds: u64) -> bool {
+    let expected = Duration::from_secs(seconds);
+    delay.is_some_and(|delay| delay + Duration::from_secs(1) >= expected && delay <= expected.mul_f64(1.1))
+}
+
+#[tokio::test]
+async fn an_order_that_is_on_its_way_is_looked_up_by_the_schedule() {
+    for name in WITH_LOOK_UP {
+        let world = World::new(name).await;
+        world.never_deliver();
+        let accepted = world.execute(&purchase()).await;
+        assert_accepted(&accepted, name);
+        assert!(about(accepted.delay, 5), "{:?}", accepted.delay);
+        for (age, seconds) in [(5, 10), (15, 15), (30, 60), (90, 300), (390, 900), (5 * HOUR, 900)] {
+            let still = world.execute(&look_up(&accepted, age)).await;
+            assert_accepted(&still, name);
+            assert!(about(still.delay, seconds), "after {age} s: {:?}", still.delay);
+            let number =
+                |outcome: &rowcall::outcome::Outcome| outcome.result.as_ref().unwrap()["provider_reference"].clone();
+            assert_eq!(number(&still), number(&accepted));
+        }
+        assert_eq!(world.fake.orders().len(), 1, "looking buys nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_late_delivery_is_seen() {
+    for name in WITH_LOOK_UP {
+        let world = World::new(name).await;
+        world.fake.delivery(Delivery { after_ms: 300, end: End::Delivered });
+        let accepted = world.execute(&purchase()).await;
+        assert_accepted(&accepted, name);
+        eventually("the delivery", || (world.fake.book().len() == 1).then_some(())).await;
+        assert_eq!(world.execute(&look_up(&accepted, 5)).await.verdict, Verdict::Done, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_supplier_could_not_deliver_is_tried_again_or_ends() {
+    for (name, fault) in [
+        ("at-ishare", Fault::Transient),
+        ("codecraft", Fault::Transient),
+        // A repetition under the same reference would be the same order.
+        ("spfastit", Fault::Item),
+        ("xpress", Fault::Item),
+    ] {
+        let world = World::new(name).await;
+        world.fake.delivery(Delivery { after_ms: 200, end: End::Failed });
+        let accepted = world.execute(&purchase()).await;
+        assert_accepted(&accepted, name);
+        eventually("the failure", || (world.fake.orders()[0]["standing"] == "failed").then_some(())).await;
+        let failed = world.execute(&look_up(&accepted, 5)).await;
+        assert_fault(&failed, fault, name);
+        assert_eq!(state(&failed), "failed");
+        assert!(!failed.uncertain && world.fake.book().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_bundle_that_was_taken_back_before_it_was_seen_is_not_delivered() {
+    for name in WITH_LOOK_UP {
+        let world = World::new(name).await;
+        world.fake.delivery(Delivery { after_ms: 100, end: End::Delivered });
+        let accepted = world.execute(&purchase()).await;
+        let number = accepted.result.as_ref().unwrap()["provider_reference"].as_str().unwrap().to_owned();
+        eventually("the delivery", || world.fake.reverse(&number).then_some(())).await;
+        let reversed = world.execute(&look_up(&accepted, 5)).await;
+        assert_eq!(state(&reversed), "reversed", "{name}: {reversed:?}");
+        assert!([Verdict::Retry, Verdict::Failed].contains(&reversed.verdict));
+        fit_for_a_row(&reversed);
+    }
+}
+
+#[tokio::test]
+async fn after_a_day_without_news_an_order_is_a_persons_and_never_a_success() {
+    for name in names() {
+        let world = World::new(name).await;
+        world.never_deliver();
+        let accepted = world.execute(&purchase()).await;
+        let before = world.execute(&look_up(&accepted, 24 * HOUR - 20)).await;
+        assert_accepted(&before, name);
+        assert!(before.delay.unwrap() <= Duration::from_secs(20), "the last look comes with the end: {before:?}");
+        let after = world.execute(&look_up(&accepted, 24 * HOUR)).await;
+        assert_fault(&after, Fault::Unknowable, name);
+        assert!(after.error.unwrap().contains("24 hours"));
+        // One that was delivered after all is a success, however late that is seen.
+        if WITH_LOOK_UP.contains(&name) && name != "at-ishare" {
+            let world = World::new(name).await;
+            let accepted = world.execute(&purchase()).await;
+            assert_eq!(world.execute(&look_up(&accepted, 48 * HOUR)).await.verdict, Verdict::Done, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_only_a_callback_can_tell_of_waits_for_it() {
+    let world = World::new("hubnet").await;
+    let accepted = world.execute(&purchase()).await;
+    assert!(accepted.error.unwrap().contains("callback"));
+    let still = world.execute(&job("look_up", |payload| payload["accepted_at"] = ago(60))).await;
+    assert_accepted(&still, "hubnet");
+    assert!(about(still.delay, 3600), "{:?}", still.delay);
+    assert_eq!(world.fake.requests().len(), 1, "there is nothing to ask");
+}
+
+#[tokio::test]
+async fn what_is_not_found_has_not_failed() {
+    for name in WITH_LOOK_UP {
+        let world = World::new(name).await;
+        let absent = |payload: &mut Value| {
+            payload["provider_reference"] = json!("TX-absent");
+            payload["accepted_at"] = ago(60);
+        };
+        assert_accepted(&world.execute(&job("look_up", absent)).await, name);
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_that_goes_wrong_spends_nothing_and_is_repeated() {
+    let broken = |status| Kind::Answer { status, body: json!("<html>no</html>") };
+    for name in WITH_LOOK_UP {
+        let world = World::new(name).await;
+        world.never_deliver();
+        let accepted = world.execute(&purchase()).await;
+        for kind in [broken(500), broken(503), broken(200), broken(404), Kind::Close, Kind::Hang] {
+            world.fake.fault(Script::new(kind.clone()).of_look_up());
+            let outcome = world.execute_within(&look_up(&accepted, 60), Duration::from_millis(300)).await;
+            assert_accepted(&outcome, &format!("{name} {kind:?}"));
+        }
+        world.fake.fault(Script { retry_after: Some("30".to_owned()), ..Script::new(broken(429)).of_look_up() });
+        let patient = world.execute(&look_up(&accepted, 60)).await;
+        assert_fault(&patient, Fault::Throttled, name);
+        assert!(about(patient.delay, 30) && state(&patient) == "accepted", "{patient:?}");
+        world.fake.fault(Script::new(broken(401)).of_look_up());
+        let refused = world.execute(&look_up(&accepted, 60)).await;
+        assert_fault(&refused, Fault::Credentials, name);
+        assert_eq!(state(&refused), "accepted");
+    }
+}
+
+#[tokio::test]
+async fn a_state_in_a_refusal_of_a_look_up_does_not_count() {
+    let world = World::new("at-ishare").await;
+    world.never_deliver();
+    let accepted = world.execute(&purchase()).await;
+    for (status, body) in [
+        (404, json!({"success": false, "status": "failed"})),
+        (500, json!({"success": true, "status": "delivered"})),
+        (200, json!({"success": true, "status": "teleported"})),
+    ] {
+        world.fake.fault(Script::new(Kind::Answer { status, body }).of_look_up());
+        assert_accepted(&world.execute(&look_up(&accepted, 60)).await, "no state");
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_that_was_cut_off_is_looked_up_again() {
+    let world = World::new("codecraft").await;
+    let accepted = world.execute(&purchase()).await;
+    let job = Job { uncertain: true, attempt: 3, ..look_up(&accepted, 60) };
+    assert_eq!(world.execute(&job).await.verdict, Verdict::Done);
+    assert_eq!(world.fake.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn where_a_success_is_the_delivery_the_profile_says_so() {
+    let text = r#"
+        name = "codecraft"
+        msisdn_format = "0XXXXXXXXX"
+        auth = [{ in = "header", name = "x-api-key", value = "${secret.api_key}" }]
+        purchase = { path = "/initiate.php", fields = { recipient_number = "${msisdn}", gig = "${volume}", network = "AT" } }
+        response = { success = [{ pointer = "/status", equals = 200 }], success_means = "delivered" }
+    "#;
+    let world = World::of(text, |_| {}).await;
+    assert_eq!(world.execute(&purchase()).await.verdict, Verdict::Done);
+    assert_eq!(world.fake.book()[0]["phone"], json!(NUMBER.trim_start_matches('+')));
+}
