@@ -5,6 +5,7 @@
 mod fluent;
 mod http;
 mod providers;
+mod crm;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use secrecy::SecretString;
 use crate::http::Settings as HttpSettings;
 use crate::http::jwt::KeySetError;
 use crate::integrations::command::own_binary;
+use crate::integrations::crm as crms;
 use crate::integrations::fienta;
 use crate::integrations::fluent::Settings as FluentSettings;
 use crate::integrations::monitor::{Monitor, MonitorError};
@@ -125,6 +127,8 @@ pub struct Config {
     pub fienta: fienta::Settings,
     /// The provider of WhatsApp, and the agent.
     pub whatsapp: whatsapp::Settings,
+    /// The CRMs.
+    pub crm: crms::Settings,
     /// The supplier of data bundles.
     pub supplier: supplier::Settings,
     /// The site with FluentSupport.
@@ -182,6 +186,7 @@ impl Config {
         let database = database(environment)?;
         let listen = listen(environment)?.unwrap_or_else(|| database.clone());
         let whatsapp = providers::whatsapp(environment)?;
+        let crm = crm::crm(environment)?;
         Ok(Self {
             database,
             listen,
@@ -192,8 +197,9 @@ impl Config {
                 .get("ROWCALL_MONITOR_URL")
                 .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
                 .transpose()?,
-            http: http::settings(environment, &whatsapp.meta)?,
+            http: http::settings(environment, &whatsapp.meta, &crm)?,
             fienta: fienta_settings(environment)?,
+            crm,
             whatsapp,
             supplier: providers::supplier(environment)?,
             fluent: fluent::settings(environment)?,
@@ -246,6 +252,17 @@ fn seconds(
     number
         .map(Duration::from_secs)
         .ok_or_else(|| value(variable, &text, &format!("whole seconds from {} to {}", range.start(), range.end())))
+}
+
+fn whole(
+    environment: &impl Environment,
+    variable: &'static str,
+    default: u32,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<u32, ConfigError> {
+    let Some(text) = environment.get(variable) else { return Ok(default) };
+    let number = text.trim().parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| value(variable, &text, &format!("a whole number from {} to {}", range.start(), range.end())))
 }
 
 fn value(variable: &'static str, value: &str, expected: &str) -> ConfigError {
@@ -306,7 +323,8 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
-        assert_eq!(config.queues, ["codes", "actions", "fulfillment_logs", "fluent_sync_status"]);
+        let queues = ["codes", "actions", "fulfillment_logs", "crm_sync_queue", "crm_orders", "fluent_sync_status"];
+        assert_eq!(config.queues, queues);
         assert_eq!(config.supplier.profile.name, "at-ishare");
     }
 

@@ -15,7 +15,8 @@ select
     r.error_message,
     r.requested_by,
     coalesce(r.claimed_until > now(), false) as is_running,
-    extract(epoch from r.next_retry_at - now())::double precision as due_in,
+    -- Null where nothing follows by itself.
+    coalesce(extract(epoch from r.next_retry_at - now())::double precision, 0) as due_in,
     array(
         select row_to_json(ended)::jsonb
         from (
@@ -71,6 +72,25 @@ from (
         a.next_retry_at,
         greatest(a.created_at, a.updated_at, a.requested_at)
     from public.actions as a
+    union all
+    select
+        'fulfillment_logs',
+        l.id::text,
+        format('%s %s', coalesce(o.package, 'an order'), right(o.phone_number, 9)),
+        l.status,
+        l.status in ('pending', 'processing') or (l.status = 'failed' and l.retry_after is not null),
+        'asked for',
+        l.attempt_number,
+        l.max_attempts,
+        l.generation,
+        coalesce(l.error_message, case when l.held_back then 'An earlier order for this number goes first.' end),
+        l.requested_by,
+        l.claimed_by,
+        l.claimed_until,
+        l.retry_after,
+        greatest(l.created_at, l.updated_at, l.requested_at)
+    from public.fulfillment_logs as l
+    join public.orders as o on o.id = l.order_id
 ) as r
 join rowcall.queues as q on q.queue = r.queue
 where r.claimed_by is not null

@@ -127,7 +127,7 @@ begin
 end
 $$;
 
--- Goes on with a paused queue, and probes its target at once if the breaker is open.
+-- Goes on with a paused queue, and probes its target, and its target's parts, at once where the breaker is open.
 create or replace function rowcall.resume(queue text) returns text
 language plpgsql
 set search_path = pg_catalog
@@ -143,7 +143,7 @@ begin
     update rowcall.targets as t
     set next_probe_at = now()
     where t.state = 'open'
-      and t.target = (select q.target from rowcall.queues as q where q.queue = resume.queue);
+      and (select q.target from rowcall.queues as q where q.queue = resume.queue) in (t.target, t.part_of);
     return format('%s goes on', queue);
 end
 $$;

@@ -297,6 +297,30 @@ begin
         )),
         log.requested_by
     );
+    if settled_as <> 'wait' then
+        perform rowcall.call_number(log.phone_number);
+    end if;
     perform pg_notify('rowcall', 'fulfillment_logs');
 end
+$$;
+
+-- Calls the next order for a number forward, that waited because a purchase for it was under way.
+create or replace function rowcall.call_number(phone_number text) returns void
+language sql
+set search_path = pg_catalog
+as $$
+    update public.fulfillment_logs as l
+    set retry_after = now(),
+        held_back = false
+    where l.id = any (array(
+        select x.id
+        from public.fulfillment_logs as x
+        where right(regexp_replace(x.phone_number, '[^0-9]', '', 'g'), 9)
+            = right(regexp_replace(call_number.phone_number, '[^0-9]', '', 'g'), 9)
+          and (x.status in ('pending', 'processing') or (x.status = 'failed' and x.retry_after is not null))
+          and x.held_back
+        order by x.created_at, x.id
+        limit 1
+        for no key update skip locked
+    ))
 $$;

@@ -54,3 +54,16 @@ values
     ('general', 'General'),
     ('*', 'Support')
 on conflict do nothing;
+
+-- Document 5's daily job; on Sundays it reads every ticket. It comes paused, for the site must be configured first:
+-- rowcall schedule resume sync-fluent-tickets. A sync that still waits is not asked for a second time.
+insert into rowcall.schedules (name, description, cron, statement, paused, paused_reason)
+values (
+    'sync-fluent-tickets',
+    'Pulls the tickets of FluentSupport that have changed; on Sundays all of them.',
+    '0 2 * * *',
+    'select rowcall.start_fluent_sync(null, extract(isodow from now()) = 7)',
+    true,
+    'FluentSupport is not configured yet; set FLUENT_API_URL and the login, then rowcall schedule resume sync-fluent-tickets'
+)
+on conflict (name) do nothing;

@@ -1,4 +1,16 @@
--- Removes history that is older than its queue keeps it, at most 10,000 rows a time. The BRIN index on settled_at finds it.
+-- Removes history that is older than its queue keeps it, at most 10,000 rows a time. The BRIN index on settled_at finds it. And
+-- webhooks of CRMs that are heard for so long that none comes again.
+with notices as (
+    delete from rowcall.crm_notices as n
+    where (n.crm_type, n.account, n.webhook_id) in (
+        select o.crm_type, o.account, o.webhook_id
+        from rowcall.crm_notices as o
+        where o.heard_at < now() - interval '30 days'
+        order by o.heard_at
+        limit 10000
+    )
+)
+
 delete from rowcall.attempts as a
 where a.id = any (array(
     select o.id

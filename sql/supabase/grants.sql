@@ -44,6 +44,14 @@ begin
             provider_reference,accepted_at,looks,reported,duplicate_of,resolved_by,resolved_note,held_back
         }'::name[]
     );
+    perform rowcall.grant_table('clients', 'select');
+    perform rowcall.grant_table('customers', 'select', '{is_member,member_since}');
+    perform rowcall.grant_table('club_stages', 'select');
+    perform rowcall.grant_table('enrollments', 'select', '{ended_at,crm_membership_id}');
+    perform rowcall.grant_table(
+        'crm_sync_queue', 'select', carried || '{priority,steps,crm_membership_id,last_attempt_at,completed_at}'::name[]
+    );
+    perform rowcall.grant_table('crm_orders', 'select', carried);
     perform rowcall.grant_table(
         'fluent_sync_status', 'select, insert (date_filter, is_full)',
         carried || '{
@@ -59,5 +67,27 @@ begin
     perform rowcall.grant_table('fluent_tickets', 'select', '{request_id}');
     perform rowcall.grant_table('fluent_urgencies', 'select');
     perform rowcall.grant_table('fluent_categories', 'select');
+end
+$$;
+
+-- Functions in public are everybody's by default. These run as their owner: only the users' own backend may call them.
+do $$
+declare
+    signature text;
+    browser text;
+begin
+    foreach signature in array '{
+        public.process_expired_enrollments(),public.test_process_expired_enrollments(),public.process_crm_sync_queue()
+    }'::text[] loop
+        execute format('revoke all on function %s from public', signature);
+        foreach browser in array '{anon,authenticated}'::text[] loop
+            if to_regrole(browser) is not null then
+                execute format('revoke all on function %s from %I', signature, browser);
+            end if;
+        end loop;
+        if to_regrole('service_role') is not null then
+            execute format('grant execute on function %s to service_role', signature);
+        end if;
+    end loop;
 end
 $$;

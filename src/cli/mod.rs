@@ -6,6 +6,7 @@ pub mod migrate;
 pub mod status;
 pub mod history;
 pub mod operate;
+pub mod schedule;
 pub mod export;
 pub mod doctor;
 pub mod fluent;
@@ -31,7 +32,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{self, LogFormat, ProcessEnvironment};
 use crate::integrations::guard::guard;
 use crate::sandbox::postgres::run_with_cluster;
-use crate::sandbox::{fienta, fluent as fluent_site, supplier, whatsapp};
+use crate::sandbox::{crm, fienta, fluent as fluent_site, supplier, whatsapp};
 use crate::store::Store;
 use crate::store::connect::Session;
 
@@ -74,6 +75,9 @@ enum Command {
     /// Go on with a paused queue, and probe its provider at once if its breaker is open
     #[command(after_help = "Example:\n  rowcall resume codes")]
     Resume(operate::QueueArgs),
+    /// Show the schedules and their runs; run one now, or let it rest
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     /// Write rows as a sheet onto standard output
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -130,7 +134,7 @@ pub fn main(cli: Cli) -> ExitCode {
 
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run => run::run().await,
+        Command::Run => Box::pin(run::run()).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Status(args) => status::run(args).await,
@@ -140,6 +144,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Resolve(args) => operate::resolve(args).await,
         Command::Pause(args) => operate::pause(args).await,
         Command::Resume(args) => operate::resume(args).await,
+        Command::Schedule(command) => schedule::run(command).await,
         Command::Export(command) => export::run(command).await,
         Command::Fluent(command) => fluent::run(command).await,
         Command::HashPassword => hash_password::run(),
@@ -148,6 +153,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(command) => bench::run(command).await,
         Command::Sandbox(sandbox::SandboxCommand::Postgres(args)) => run_with_cluster(args).await,
         Command::Sandbox(sandbox::SandboxCommand::WhatsApp(args)) => whatsapp::run(args).await,
+        Command::Sandbox(sandbox::SandboxCommand::Crm(args)) => crm::run(args).await,
         Command::Sandbox(sandbox::SandboxCommand::Supplier(args)) => supplier::run(args).await,
         Command::Sandbox(sandbox::SandboxCommand::Fluent(args)) => fluent_site::run(args).await,
         Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {

@@ -11,6 +11,7 @@ use crate::http::jwt::{Jwt, KeySetError};
 use crate::http::login::Login;
 use crate::http::webhooks::Secrets;
 use crate::http::{Limits, Settings};
+use crate::integrations::crm;
 use crate::integrations::whatsapp::meta;
 
 /// A token that somebody may guess protects nothing.
@@ -19,8 +20,13 @@ const TOKEN_CHARS_MIN: usize = 16;
 /// Whoever reads a JWT can try secrets against it at leisure.
 const JWT_SECRET_CHARS_MIN: usize = 32;
 
-/// The server's settings; nothing where `ENABLE_MONITORING` is off. What Meta's webhooks are known by stands with Meta's.
-pub(super) fn settings(environment: &impl Environment, meta: &meta::Settings) -> Result<Option<Settings>, ConfigError> {
+/// The server's settings; nothing where `ENABLE_MONITORING` is off. What the webhooks of Meta and of the CRMs are known by
+/// stands with theirs.
+pub(super) fn settings(
+    environment: &impl Environment,
+    meta: &meta::Settings,
+    crm: &crm::Settings,
+) -> Result<Option<Settings>, ConfigError> {
     let is_on = switch(environment, "ENABLE_MONITORING", true)?;
     // What is wrong is told whether or not it is needed now.
     let keys = keys(environment)?;
@@ -30,12 +36,15 @@ pub(super) fn settings(environment: &impl Environment, meta: &meta::Settings) ->
         phone_number_id: meta.phone_number_id.clone(),
         verify_token: meta.verify_token.as_ref().map(Token::new),
         infobip: token(environment, "INFOBIP_WEBHOOK_SECRET")?.map(|secret| Token::new(&secret)),
+        commerce7: crm.commerce7.webhook.clone(),
+        commerce7_app: crm.commerce7.app_id.clone(),
+        shopify: crm.shopify.webhook.clone(),
         // The integration of suppliers reads its calls.
         supplier: None,
     };
     if is_on && keys.is_open() && webhooks.is_any() {
         let expected = "it must be set where a webhook has a secret (WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN, \
-                        INFOBIP_WEBHOOK_SECRET): providers come through a proxy, and without a token whoever else comes \
+                        INFOBIP_WEBHOOK_SECRET, COMMERCE7_WEBHOOK_PASSWORD, SHOPIFY_WEBHOOK_SECRET): providers come through a proxy, and without a token whoever else comes \
                         through it could do everything; `openssl rand -hex 32` makes one";
         return Err(secret("ROWCALL_API_TOKEN", expected));
     }
@@ -138,7 +147,8 @@ mod tests {
     fn read(pairs: &[(&str, &str)]) -> Result<Option<Settings>, ConfigError> {
         let pairs: Vec<(String, String)> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let environment = move |variable: &str| pairs.iter().find(|(k, _)| k == variable).map(|(_, v)| v.clone());
-        settings(&environment, &super::super::providers::whatsapp(&environment)?.meta)
+        let crm = super::super::crm::crm(&environment)?;
+        settings(&environment, &super::super::providers::whatsapp(&environment)?.meta, &crm)
     }
 
     #[test]
@@ -207,6 +217,9 @@ mod tests {
             "WHATSAPP_APP_SECRET",
             "WHATSAPP_VERIFY_TOKEN",
             "INFOBIP_WEBHOOK_SECRET",
+            "SHOPIFY_WEBHOOK_SECRET",
+            "COMMERCE7_WEBHOOK_USER",
+            "COMMERCE7_WEBHOOK_PASSWORD",
         ];
         let settings = read(&variables.map(|variable| (variable, secret))).unwrap();
         assert!(!format!("{settings:?}").contains("hidden"), "{settings:?}");

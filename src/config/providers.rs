@@ -84,7 +84,10 @@ pub(super) fn address(variable: &'static str, text: &str) -> Result<Url, ConfigE
 }
 
 /// A secret that an HTTP header can carry.
-fn secret(environment: &impl Environment, variable: &'static str) -> Result<Option<SecretString>, ConfigError> {
+pub(super) fn secret(
+    environment: &impl Environment,
+    variable: &'static str,
+) -> Result<Option<SecretString>, ConfigError> {
     let Some(secret) = environment.get(variable).map(|text| SecretString::from(text.trim())) else { return Ok(None) };
     if !secret.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
         let expected = "a secret without white space and without letters that no header can carry";

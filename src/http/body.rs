@@ -1,4 +1,4 @@
-//! Bodies: bounded in size and time, as raw bytes or as a JSON object.
+//! Bodies: bounded in size and time, as raw bytes, as a JSON object or as a form.
 //!
 //! A webhook's body may be large, and is read before it can prove itself. So what is not small takes one of a few places.
 
@@ -28,6 +28,9 @@ pub(super) struct Told {
 
 /// A JSON object, said to be one.
 pub(super) struct Object(pub(super) Map<String, Value>);
+
+/// Named values, as a JSON object or as a form.
+pub(super) struct Fields(pub(super) Map<String, Value>);
 
 /// The path's parts, refused as JSON.
 #[derive(FromRequestParts)]
@@ -72,6 +75,21 @@ impl FromRequest<App> for Object {
     }
 }
 
+impl FromRequest<App> for Fields {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
+        if media_type(request.headers()) != "application/x-www-form-urlencoded" {
+            return Object::from_request(request, app).await.map(|Object(map)| Self(map));
+        }
+        let bytes_max = app.limits.body_bytes_max;
+        announced(&request, bytes_max)?;
+        let bytes = read(request, bytes_max, app.limits.body).await?;
+        let pairs = url::form_urlencoded::parse(&bytes);
+        Ok(Self(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()))
+    }
+}
+
 /// How large the body will be, where it is told. One that will be too large is not waited for.
 fn announced(request: &Request, bytes_max: usize) -> Result<Option<usize>, Refusal> {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -100,7 +118,11 @@ pub(super) fn json(bytes: &[u8]) -> Result<Value, Refusal> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = media_type(headers);
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -60,6 +60,7 @@ pub struct Http {
 }
 
 /// One request about to be made. Its debug output shows neither address nor headers nor body.
+#[derive(Clone)]
 pub struct Request {
     method: Method,
     url: Url,
@@ -163,6 +164,11 @@ impl Http {
 }
 
 impl Request {
+    /// A GET.
+    pub fn get(url: Url) -> Self {
+        Self::new(Method::GET, url)
+    }
+
     /// A request without a body, for an answer in JSON. Without a body nothing tells when it leaves, so only what may be
     /// repeated should be asked like this.
     pub fn new(method: Method, url: Url) -> Self {
@@ -174,6 +180,11 @@ impl Request {
     /// A POST of JSON.
     pub fn post_json(url: Url, body: &serde_json::Value) -> Self {
         Self::new(Method::POST, url).with_body("application/json", body.to_string())
+    }
+
+    /// A PUT of JSON.
+    pub fn put_json(url: Url, body: &serde_json::Value) -> Self {
+        Self::new(Method::PUT, url).with_body("application/json", body.to_string())
     }
 
     /// The same with this body.
@@ -259,6 +270,13 @@ impl Lost {
         };
         Self { sent, cause, reason: cut(&reason, REASON_CHARS_MAX) }
     }
+}
+
+/// The address with these parts after its path; nothing when it cannot have any.
+pub fn join(base: &Url, parts: &[&str]) -> Option<Url> {
+    let mut url = base.clone();
+    url.path_segments_mut().ok()?.pop_if_empty().extend(parts);
+    Some(url)
 }
 
 /// Ends when the exchange must; with the cause.

@@ -4,12 +4,14 @@
 //! row is `settle.sql`'s to say.
 
 pub mod redact;
+mod quote;
 pub mod guard;
 pub mod tail;
 pub mod command;
 pub mod http;
 pub mod fienta;
 pub mod whatsapp;
+pub mod crm;
 pub mod supplier;
 pub mod fluent;
 pub mod monitor;

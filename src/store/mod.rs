@@ -13,11 +13,13 @@ pub mod claims;
 pub mod settles;
 pub mod targets;
 pub mod workers;
+pub mod schedules;
 pub mod operator;
 pub mod actions;
 pub mod whatsapp;
 pub mod fulfillment;
 pub mod export;
+pub mod crm;
 pub mod fluent;
 pub mod doctor;
 

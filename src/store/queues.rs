@@ -44,6 +44,24 @@ pub static FULFILLMENT_LOGS: Statements = Statements {
     next: Some(include_str!("../../sql/queues/fulfillment_logs/next.sql")),
 };
 
+/// Changes of memberships in the CRMs: `public.crm_sync_queue`. Its serial key is the customer; clients take turns.
+pub static CRM_SYNC_QUEUE: Statements = Statements {
+    queue: "crm_sync_queue",
+    claim: include_str!("../../sql/queues/crm_sync_queue/claim.sql"),
+    settle: include_str!("../../sql/queues/crm_sync_queue/settle.sql"),
+    stands: include_str!("../../sql/queues/crm_sync_queue/stands.sql"),
+    next: Some(include_str!("../../sql/queues/crm_sync_queue/next.sql")),
+};
+
+/// Orders that a webhook told of and that are read at their CRM: `public.crm_orders`.
+pub static CRM_ORDERS: Statements = Statements {
+    queue: "crm_orders",
+    claim: include_str!("../../sql/queues/crm_orders/claim.sql"),
+    settle: include_str!("../../sql/queues/crm_orders/settle.sql"),
+    stands: include_str!("../../sql/queues/crm_orders/stands.sql"),
+    next: Some(include_str!("../../sql/queues/crm_orders/next.sql")),
+};
+
 /// Syncs with FluentSupport: `public.fluent_sync_status`, whose tickets become `public.requests`.
 pub static FLUENT: Statements = Statements {
     queue: "fluent_sync_status",
@@ -54,7 +72,7 @@ pub static FLUENT: Statements = Statements {
 };
 
 /// Every queue of this build.
-pub static ALL: [&Statements; 4] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &FLUENT];
+pub static ALL: [&Statements; 6] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &CRM_SYNC_QUEUE, &CRM_ORDERS, &FLUENT];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {

@@ -144,7 +144,12 @@ impl Attempt {
     /// until the next probe, when the breaker is open.
     async fn judge_target(&self, outcome: &Outcome) -> Option<Duration> {
         let target = self.policy.target.as_str();
-        if outcome.fault.is_some_and(Fault::opens_breaker) {
+        let part = outcome.target.as_deref().filter(|part| *part != target);
+        let probe_in = match part {
+            Some(part) => self.judge_part(part, outcome).await,
+            None => None,
+        };
+        if part.is_none() && outcome.fault.is_some_and(Fault::opens_breaker) {
             let reason = outcome.error.as_deref().unwrap_or("the provider does not work");
             let probe_in = match self.worker.store.trip(target, reason, self.probe).await {
                 Ok(Some(probe_in)) => {
@@ -174,7 +179,7 @@ impl Attempt {
             if let Some(breaker) = self.lane.breaker() {
                 self.lane.set_breaker(Some(Breaker { probe_at: Instant::now(), ..breaker }));
             }
-            return None;
+            return probe_in;
         }
         if self.probe && !matches!(outcome.fault, Some(Fault::Interrupted | Fault::Unknowable)) {
             match self.worker.store.close(target).await {
@@ -183,7 +188,39 @@ impl Attempt {
             }
             self.lane.set_breaker(None);
         }
-        None
+        probe_in
+    }
+
+    /// The same for a part of the target that fails and works by itself, such as one tenant's access: the lane goes on,
+    /// and the part's own rows come back when it may be looked at again.
+    async fn judge_part(&self, part: &str, outcome: &Outcome) -> Option<Duration> {
+        let store = &self.worker.store;
+        if !outcome.fault.is_some_and(Fault::opens_breaker) {
+            if outcome.fault != Some(Fault::Interrupted) {
+                match store.close(part).await {
+                    Ok(true) => info!(target = part, "The breaker is closed"),
+                    Ok(false) => {}
+                    Err(error) => warn!(target = part, error = error.chain(), "The breaker could not be closed"),
+                }
+            }
+            return None;
+        }
+        let reason = outcome.error.as_deref().unwrap_or("the provider does not work");
+        let tripped = async {
+            let was_due = store.probe(part, WAIT_MAX).await?;
+            store.trip(part, reason, was_due).await
+        };
+        match tripped.await {
+            Ok(Some(probe_in)) => {
+                warn!(target = part, reason, ?probe_in, "The breaker is open");
+                Some(probe_in)
+            }
+            Ok(None) => Some(WAIT_MAX),
+            Err(error) => {
+                warn!(target = part, error = error.chain(), "The breaker could not be opened");
+                Some(Duration::from_secs(10))
+            }
+        }
     }
 
     fn delay(&self, job: &Job, outcome: &Outcome, probe_in: Option<Duration>) -> Duration {

@@ -10,6 +10,7 @@ mod flow;
 mod crashes;
 mod api;
 mod login;
+mod nightly;
 
 use std::time::Duration;
 

@@ -43,6 +43,22 @@ async fn an_accepted_order_is_settled_by_what_its_supplier_tells() {
 }
 
 #[tokio::test]
+async fn the_next_order_for_a_number_is_called_forward_by_what_is_told_of_the_one_before() {
+    for (state, standing) in [("delivered", "success 1/3 success"), ("failed", "failed 1/3 failed")] {
+        let rows = Rows::fulfillment().await;
+        let first = accepted_order(&rows, "0261234567", "P1").await;
+        let second = rows.order("+233 26 123 4567").await;
+        assert!(rows.claim(10).await.is_empty(), "one purchase for a number at a time");
+        let waits =
+            "select retry_after > now() + interval '3 seconds' and held_back from fulfillment_logs where order_id";
+        assert_eq!(rows.text(&format!("{waits} = '{second}'")).await, "true");
+        rows.report(&first, Some("P1"), state, None).await;
+        assert_eq!(rows.standing(&first).await, standing);
+        assert_eq!(rows.claim_one().await.payload::<serde_json::Value>().unwrap()["order_id"], second.as_str());
+    }
+}
+
+#[tokio::test]
 async fn an_order_is_known_by_its_key_by_what_was_told_and_by_the_suppliers_number() {
     let rows = Rows::fulfillment().await;
     for (nth, reference, provider) in [(0, "key", None), (1, "told", None), (2, "", Some("P2"))] {

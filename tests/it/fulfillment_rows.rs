@@ -84,12 +84,8 @@ pub(crate) fn accepted(provider: Option<&str>) -> Outcome {
     Outcome {
         verdict: Verdict::Wait,
         delay: Some(Duration::from_mins(1)),
-        uncertain: false,
-        result: Some(result("accepted", provider)),
         error: Some("The supplier took the order.".to_owned()),
-        fault: None,
-        rest: None,
-        unasked: false,
+        ..Outcome::done(Some(result("accepted", provider)))
     }
 }
 

@@ -12,6 +12,9 @@ mod execute;
 mod settle;
 mod heartbeat;
 mod sweep;
+mod schedules;
+mod schedule_times;
+mod schedule_runs;
 mod bell;
 mod policy;
 mod breaker;
@@ -23,6 +26,7 @@ mod privacy;
 mod review;
 
 mod operator;
+mod schedules_operator;
 mod actions_rows;
 mod actions_words;
 mod actions_doubts;
@@ -33,6 +37,9 @@ mod fulfillment_reports;
 mod fulfillment_words;
 mod fulfillment_http;
 mod fulfillment_clock;
+mod crm_rows;
+mod crm_rules;
+mod crm_flow;
 mod doctor;
 mod demo;
 
@@ -40,6 +47,7 @@ mod command;
 mod fienta;
 mod whatsapp;
 mod supplier;
+mod crm;
 mod fluent;
 mod private_cluster;
 
@@ -48,6 +56,7 @@ mod http_limits;
 mod http_health;
 mod http_api;
 mod http_webhooks;
+mod http_crm;
 mod http_run;
 mod web;
 

@@ -13,6 +13,8 @@ use rowcall::http::auth::{Keys, Token};
 use rowcall::http::server::Server;
 use rowcall::http::webhooks::Secrets;
 use rowcall::http::{Limits, Settings, store};
+use rowcall::notice::commerce7::Login;
+use rowcall::notice::shopify;
 use rowcall::readiness::Readiness;
 use rowcall::store::connect::Database;
 use secrecy::SecretString;
@@ -29,6 +31,8 @@ pub(crate) const READER: &str = "the-reader-token-of-a-test";
 pub(crate) const APP_SECRET: &str = "the-app-secret-of-a-test";
 pub(crate) const VERIFY_TOKEN: &str = "the-verify-token-of-a-test";
 pub(crate) const INFOBIP_SECRET: &str = "the-infobip-secret-of-a-test";
+pub(crate) const COMMERCE7_LOGIN: (&str, &str) = ("hooks", "the-commerce7-password-of-a-test");
+pub(crate) const SHOPIFY_SECRET: &str = "the-shopify-secret-of-a-test";
 
 /// Functions of the same signatures as those of the actions, that note what they were called with. Action 9 waits for
 /// whoever holds the advisory lock 9.
@@ -110,6 +114,9 @@ pub(crate) fn locked() -> Settings {
         verify_token: Some(token(VERIFY_TOKEN)),
         phone_number_id: Some("106540352242922".to_owned()),
         infobip: Some(token(INFOBIP_SECRET)),
+        commerce7: Some(Login::new(COMMERCE7_LOGIN.0, &COMMERCE7_LOGIN.1.into())),
+        commerce7_app: Some("our-app".to_owned()),
+        shopify: Some(shopify::Secrets(vec![SHOPIFY_SECRET.into()])),
         supplier: None,
     };
     Settings { keys, webhooks, ..open() }

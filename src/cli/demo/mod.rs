@@ -19,6 +19,7 @@ mod system;
 mod scene;
 mod table;
 mod whatsapp;
+mod supplier;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::scene::Scene;
+use super::supplier::Supplier;
 use super::whatsapp::WhatsApp;
 
 /// Starts the fakes of all systems, in the order in which they are shown.
 pub(super) async fn start(stage: &Stage) -> anyhow::Result<Vec<Box<dyn System>>> {
-    Ok(vec![Box::new(WhatsApp::start(stage).await?)])
+    Ok(vec![Box::new(WhatsApp::start(stage).await?), Box::new(Supplier::start(stage).await?)])
 }
 
 /// What a fake needs to know before it starts.
@@ -37,6 +38,8 @@ pub(super) struct Script {
     pub(super) invite: &'static str,
     /// SQL: the rows with the keys `$1` as texts, with their `error_message`.
     pub(super) look: &'static str,
+    /// SQL: the keys in the queue of what the scenes call `$1`; without it, they call it by its keys.
+    pub(super) keys: Option<&'static str>,
     /// The scenes of `--once`, one after the other.
     pub(super) scenes: &'static [Scene],
     /// What its fake notes down, and where: "7 … , each exactly as often as it must be".

@@ -18,6 +18,7 @@ static SCRIPT: Script = Script {
     given: include_str!("../../../sql/demo/whatsapp/given.sql"),
     invite: include_str!("../../../sql/demo/whatsapp/invite.sql"),
     look: include_str!("../../../sql/demo/whatsapp/look.sql"),
+    keys: None,
     scenes: &SCENES,
     effects: "messages in messages.jsonl",
     faults: ("accept-then-close, accept-then-hang, close, hang, …", r#"{"kind": "accept-then-close"}"#),

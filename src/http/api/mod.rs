@@ -1,9 +1,11 @@
 //! The API: one file a document. Every handler calls the SQL function of the same meaning and answers what that said.
 
 mod actions;
+mod cron;
 mod fulfillment;
 mod fluent;
 mod operate;
+mod schedules;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -11,14 +13,20 @@ use axum::routing::{get, post};
 use super::App;
 
 /// For the index.
-pub(super) const PATHS: [&str; 14] = [
+pub(super) const PATHS: [&str; 20] = [
     "GET /api/status",
     "GET /api/history?queue=&key=&limit=",
     "POST /api/queues/{queue}/pause",
     "POST /api/queues/{queue}/resume",
     "POST /api/queues/{queue}/rows/{key}/{retry|cancel|resolve}",
+    "GET /api/schedules",
+    "GET /api/schedules/{name}/runs?limit=",
+    "POST /api/schedules/{name}/{run|pause|resume}",
     "POST /action-feedback",
     "GET /api/actions/{id}",
+    "GET /api/cron",
+    "POST /api/cron",
+    "POST /api/cron/sync",
     "GET /api/orders/fulfillment?orderId=",
     "POST /api/orders/fulfillment",
     "GET /api/orders/fulfillment/export.csv?status=&phone=&from=&to=",
@@ -38,7 +46,10 @@ pub(super) fn reads() -> Router<App> {
     Router::new()
         .route("/api/status", get(operate::status))
         .route("/api/history", get(operate::history))
+        .route("/api/schedules", get(schedules::list))
+        .route("/api/schedules/{name}/runs", get(schedules::runs))
         .route("/api/actions/{id}", get(actions::details))
+        .route("/api/cron", get(cron::status))
         .route("/api/orders/fulfillment", get(fulfillment::status))
         .route("/api/orders/fulfillment/export.csv", get(fulfillment::export))
         .route("/api/fluent/tickets", get(fluent::tickets))
@@ -52,7 +63,12 @@ pub(super) fn writes() -> Router<App> {
         .route("/api/queues/{queue}/rows/{key}/retry", post(operate::retry))
         .route("/api/queues/{queue}/rows/{key}/resolve", post(operate::resolve))
         .route("/api/queues/{queue}/rows/{key}/cancel", post(operate::cancel))
+        .route("/api/schedules/{name}/run", post(schedules::run))
+        .route("/api/schedules/{name}/pause", post(schedules::pause))
+        .route("/api/schedules/{name}/resume", post(schedules::resume))
         .route("/action-feedback", post(actions::feedback))
+        .route("/api/cron", post(cron::run))
+        .route("/api/cron/sync", post(cron::sync))
         .route("/api/orders/fulfillment", post(fulfillment::act))
         .route("/api/fluent/sync", post(fluent::sync))
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::http::App;
 use crate::http::body::{Asked, Object, Part};
@@ -35,12 +35,18 @@ pub(super) async fn history(
     State(app): State<App>,
     Asked(HistoryQuery { queue, key, limit }): Asked<HistoryQuery>,
 ) -> Result<Json<Vec<Attempt>>, Refusal> {
+    let limit = bounded(limit)?;
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Ok(Json(app.store.history(&HistoryFilter { queue: given(queue), key: given(key), limit }).await?))
+}
+
+/// How many rows of history an answer shows.
+pub(super) fn bounded(limit: Option<i64>) -> Result<i64, Refusal> {
     let limit = limit.unwrap_or(HISTORY);
     if !(1..=HISTORY_MAX).contains(&limit) {
         return Err(Refusal::bad_request("invalid_query", format!("limit must be from 1 to {HISTORY_MAX}")));
     }
-    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-    Ok(Json(app.store.history(&HistoryFilter { queue: given(queue), key: given(key), limit }).await?))
+    Ok(limit)
 }
 
 /// `POST /api/queues/{queue}/pause` with `{"reason": "…"}`.
@@ -49,8 +55,7 @@ pub(super) async fn pause(
     Part(queue): Part<String>,
     Object(body): Object,
 ) -> Result<Json<Value>, Refusal> {
-    let reason = body.get("reason").and_then(Value::as_str).unwrap_or_default();
-    said(&app.store.pause(&queue, reason).await?)
+    said(&app.store.pause(&queue, reason(&body)).await?)
 }
 
 /// `POST /api/queues/{queue}/resume`
@@ -74,6 +79,11 @@ pub(super) async fn cancel(
     said(&app.store.cancel(&queue, &key).await?)
 }
 
+/// Why something is paused; the function refuses a body that does not say.
+pub(super) fn reason(body: &Map<String, Value>) -> &str {
+    body.get("reason").and_then(Value::as_str).unwrap_or_default()
+}
+
 /// `POST /api/queues/{queue}/rows/{key}/resolve` with `{"verdict": "done" | "failed", "note": "…"}`.
 pub(super) async fn resolve(
     State(app): State<App>,
@@ -85,6 +95,6 @@ pub(super) async fn resolve(
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every verb ends with it")]
-fn said(answer: &str) -> Result<Json<Value>, Refusal> {
+pub(super) fn said(answer: &str) -> Result<Json<Value>, Refusal> {
     Ok(Json(json!({ "answer": answer })))
 }

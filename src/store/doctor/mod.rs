@@ -120,6 +120,18 @@ const QUEUES: Check = Check {
     clean: "none is paused, no breaker is open, no row is parked",
 };
 
+const CRM: Check = Check {
+    name: "memberships",
+    sql: include_str!("../../../sql/statements/doctor_crm.sql"),
+    clean: "every tier is one that its CRM knows, every webhook that of a client",
+};
+
+const SCHEDULES: Check = Check {
+    name: "schedules",
+    sql: include_str!("../../../sql/statements/doctor_schedules.sql"),
+    clean: "all can be read and are on time, and their last runs were done",
+};
+
 /// What the server is.
 pub async fn server(client: &mut Client) -> Vec<Finding> {
     run(client, &SERVER, &[]).await
@@ -159,6 +171,8 @@ pub async fn database(client: &mut Client, queues: &[&str]) -> Vec<Finding> {
     findings.extend(run(client, &TRANSACTIONS, &[]).await);
     findings.extend(run(client, &WORKERS, &[&queues]).await);
     findings.extend(run(client, &QUEUES, &[&queues]).await);
+    findings.extend(run(client, &CRM, &[]).await);
+    findings.extend(run(client, &SCHEDULES, &[]).await);
     findings
 }
 
