@@ -91,6 +91,28 @@ from (
         greatest(l.created_at, l.updated_at, l.requested_at)
     from public.fulfillment_logs as l
     join public.orders as o on o.id = l.order_id
+    union all
+    select
+        'fluent_sync_status',
+        s.id::text,
+        case
+            when s.is_full then 'all tickets'
+            when s.date_filter is not null then 'since ' || s.date_filter
+            else 'changed tickets'
+        end,
+        s.status,
+        s.status in ('pending', 'running'),
+        'asked for',
+        s.attempts,
+        s.max_attempts,
+        s.generation,
+        s.error_message,
+        s.requested_by,
+        s.claimed_by,
+        s.claimed_until,
+        s.next_retry_at,
+        greatest(s.created_at, s.updated_at, s.requested_at)
+    from public.fluent_sync_status as s
 ) as r
 join rowcall.queues as q on q.queue = r.queue
 where r.claimed_by is not null

@@ -20,6 +20,7 @@ mod scene;
 mod table;
 mod whatsapp;
 mod supplier;
+mod fluent;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -6,13 +6,18 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::fluent::Fluent;
 use super::scene::Scene;
 use super::supplier::Supplier;
 use super::whatsapp::WhatsApp;
 
 /// Starts the fakes of all systems, in the order in which they are shown.
 pub(super) async fn start(stage: &Stage) -> anyhow::Result<Vec<Box<dyn System>>> {
-    Ok(vec![Box::new(WhatsApp::start(stage).await?), Box::new(Supplier::start(stage).await?)])
+    Ok(vec![
+        Box::new(WhatsApp::start(stage).await?),
+        Box::new(Supplier::start(stage).await?),
+        Box::new(Fluent::start(stage).await?),
+    ])
 }
 
 /// What a fake needs to know before it starts.

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, Response, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::site::Edit;
 use crate::sandbox::server::{After, answer};
 
 /// A fault to happen to coming requests.
@@ -62,6 +63,8 @@ pub enum Kind {
         /// The body.
         body: Value,
     },
+    /// The list moves: people do this just before it is answered.
+    Edits(Vec<Edit>),
     /// No answer.
     Hang,
     /// The connection closes.
@@ -76,6 +79,8 @@ pub(super) enum Left {
     Usual,
     /// The same, of the first page.
     FirstPage,
+    /// The same, after these edits.
+    Edited(Vec<Edit>),
     /// The same, after these words.
     After(&'static str),
     /// This alone.
@@ -133,6 +138,7 @@ impl Fault {
             Kind::Critical => page(500, "<p>There has been a critical error on this website.</p>"),
             Kind::Cached => return Left::FirstPage,
             Kind::Answer { status, body } => answer(status, &body, retry_after),
+            Kind::Edits(edits) => return Left::Edited(edits),
             Kind::Hang => return Left::Nothing(After::Hang),
             Kind::Close => return Left::Nothing(After::Close),
             Kind::Slow(millis) => {

@@ -59,6 +59,7 @@ pub(super) async fn tickets(
             return after.happen(&hang_up).await;
         }
         Left::FirstPage => page = 1,
+        Left::Edited(edits) => site.edit(&edits),
         Left::After(words) => prefix = words,
     }
     if let Some(refused) = refusal(&site, &headers, &parameters) {

@@ -5,8 +5,8 @@
 //! the agent may not see. The list moves while it is read. `requests.jsonl` in the state directory, and
 //! `/_control/requests`, say what was really asked.
 //!
-//! `POST /_control/faults` makes coming requests misbehave, `POST /_control/edits` changes tickets now,
-//! `GET /_control/tickets` tells which there are.
+//! `POST /_control/faults` makes coming requests misbehave, or changes tickets between two pages; `POST /_control/edits` changes
+//! them now, `GET /_control/tickets` tells which there are.
 
 mod ticket;
 mod site;

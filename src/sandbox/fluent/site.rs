@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use jiff::ToSpan as _;
 use jiff::civil::{DateTime, date};
 use jiff::tz::TimeZone;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::FluentArgs;
@@ -37,7 +37,7 @@ struct Inside {
 }
 
 /// Something that people do to tickets.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Edit {
     /// A new ticket.
