@@ -127,6 +127,28 @@ from (
         o.next_retry_at,
         greatest(o.created_at, o.updated_at, o.requested_at)
     from public.crm_orders as o
+    union all
+    select
+        'fluent_sync_status',
+        s.id::text,
+        case
+            when s.is_full then 'all tickets'
+            when s.date_filter is not null then 'since ' || s.date_filter
+            else 'changed tickets'
+        end,
+        s.status,
+        s.status in ('pending', 'running'),
+        'asked for',
+        s.attempts,
+        s.max_attempts,
+        s.generation,
+        s.error_message,
+        s.requested_by,
+        s.claimed_by,
+        s.claimed_until,
+        s.next_retry_at,
+        greatest(s.created_at, s.updated_at, s.requested_at)
+    from public.fluent_sync_status as s
 ) as r
 join rowcall.queues as q on q.queue = r.queue
 where r.claimed_by is not null

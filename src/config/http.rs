@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{ConfigError, Environment, value};
 use crate::http::auth::{Keys, Token};
 use crate::http::jwt::{Jwt, KeySetError};
+use crate::http::login::Login;
 use crate::http::webhooks::Secrets;
 use crate::http::{Limits, Settings};
 use crate::integrations::crm;
@@ -72,7 +73,12 @@ fn keys(environment: &impl Environment) -> Result<Keys, ConfigError> {
     {
         return Err(secret("ROWCALL_READ_TOKEN", "another than ROWCALL_API_TOKEN, or it may change everything too"));
     }
-    Ok(Keys { admin: admin.as_ref().map(Token::new), reader: reader.as_ref().map(Token::new), jwt: jwt(environment)? })
+    Ok(Keys {
+        admin: admin.as_ref().map(Token::new),
+        reader: reader.as_ref().map(Token::new),
+        jwt: jwt(environment)?,
+        login: login(environment)?,
+    })
 }
 
 fn jwt(environment: &impl Environment) -> Result<Option<Jwt>, ConfigError> {
@@ -91,6 +97,20 @@ fn jwt(environment: &impl Environment) -> Result<Option<Jwt>, ConfigError> {
     let set = file.as_ref().map(read).transpose()?;
     let wrong = |source: KeySetError| ConfigError::KeySet { variable, source };
     Jwt::new(signing.map(SecretString::from).as_ref(), set.as_deref()).map(Some).map_err(wrong)
+}
+
+fn login(environment: &impl Environment) -> Result<Option<Login>, ConfigError> {
+    let (email, hash) = ("ROWCALL_ADMIN_EMAIL", "ROWCALL_ADMIN_PASSWORD_HASH");
+    let text = |variable| environment.get(variable).map(|text: String| SecretString::from(text.trim()));
+    match (text(email), text(hash)) {
+        (None, None) => Ok(None),
+        (Some(address), Some(hashed)) => {
+            let expected = "an argon2 hash ($argon2id$…), as `rowcall hash-password` makes it";
+            Login::new(&address, hashed).map(Some).map_err(|_| secret(hash, expected))
+        }
+        (None, _) => Err(secret(email, "it must be set where ROWCALL_ADMIN_PASSWORD_HASH is")),
+        (_, None) => Err(secret(hash, "it must be set where ROWCALL_ADMIN_EMAIL is")),
+    }
 }
 
 fn token(environment: &impl Environment, variable: &'static str) -> Result<Option<SecretString>, ConfigError> {
@@ -149,6 +169,8 @@ mod tests {
             ("ROWCALL_READ_TOKEN", "hidden hidden hidden", "without spaces"),
             ("INFOBIP_WEBHOOK_SECRET", "hidden", "at least 16"),
             ("SUPABASE_JWT_SECRET", "hidden", "at least 32"),
+            ("ROWCALL_ADMIN_PASSWORD_HASH", "hidden", "where ROWCALL_ADMIN_PASSWORD_HASH is"),
+            ("ROWCALL_ADMIN_EMAIL", "hidden@example.com", "where ROWCALL_ADMIN_EMAIL is"),
             ("SUPABASE_JWKS_FILE", "/does/not/exist", "read /does/not/exist"),
             ("SUPABASE_JWKS_FILE", &file("none", "hidden"), "not a JSON Web Key Set"),
             ("SUPABASE_JWKS_FILE", &file("empty", r#"{"keys":[]}"#), "must be public ones"),

@@ -20,6 +20,7 @@ pub mod whatsapp;
 pub mod fulfillment;
 pub mod export;
 pub mod crm;
+pub mod fluent;
 pub mod doctor;
 
 use std::fmt::Write as _;

@@ -84,7 +84,7 @@ fn the_scenario_ends_as_it_must_and_can_be_played_beside_a_demo() {
     let output = demo(folder.path()).arg("--once").output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
-    assert!(out.contains("PASS  32 of 32 as they must be"), "{out}");
+    assert!(out.contains("PASS  37 of 37 as they must be"), "{out}");
     assert!(!out.contains("FAIL"), "{out}");
     assert!(!folder.path().join("once/postgres/pgdata/postmaster.pid").exists(), "its Postgres has ended");
 }
@@ -207,6 +207,36 @@ async fn an_order_that_is_told_as_printed_makes_a_member_and_a_year_ends_it() {
     demo.line(|line| line.contains("ada@example.com: tags-removed Silver Club")).await;
     assert_eq!(client.query_one(members, &[]).await.unwrap().get::<_, Option<&str>>(0), None);
     assert!(!fs::read_to_string(folder.path().join("log")).unwrap().contains("ada@example.com"));
+}
+
+#[tokio::test]
+async fn a_pull_that_is_typed_makes_requests_of_tickets_and_an_edit_that_is_typed_stays() {
+    let folder = open_folder();
+    let demo = Demo::start(folder.path());
+    let pull = demo.line(|line| line.starts_with("insert into fluent_sync_status")).await;
+    let edit = demo.line(|line| line.starts_with("update requests")).await;
+    let client = demo.psql().await;
+    client.batch_execute(&pull).await.unwrap();
+    demo.line(|line| line.contains("changed tickets") && line.contains("→ success")).await;
+    demo.line(|line| line.contains("▸ FluentSupport, request 5: page 1, by change")).await;
+    client.batch_execute(&edit).await.unwrap();
+    client.batch_execute(&pull).await.unwrap();
+    demo.line(|line| line.contains("▸ FluentSupport, request 6: page 1, by change")).await;
+    eventually("both have worked", || {
+        let worked = |line: &&String| line.contains("changed tickets") && line.contains("→ success");
+        (demo.lines.lock().unwrap().iter().filter(worked).count() == 2).then_some(())
+    })
+    .await;
+    let requests = "select count(*), count(*) filter (where category = 'Billed' and hours = 1.5) from requests";
+    let requests = client.query_one(requests, &[]).await.unwrap();
+    assert_eq!((requests.get::<_, i64>(0), requests.get::<_, i64>(1)), (230, 1));
+
+    let asked = fs::read_to_string(folder.path().join("fakes/fluent/requests.jsonl")).unwrap();
+    assert_eq!(asked.lines().count(), 6, "{asked}");
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    for private in ["Ticket 7", "person7@example.com", "First7", "EFGH"] {
+        assert!(!log.contains(private), "{private}");
+    }
 }
 
 #[tokio::test]

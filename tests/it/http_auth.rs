@@ -181,7 +181,7 @@ fn hs256(claims: &Value, secret: &[u8]) -> String {
 }
 
 fn with(jwt: Result<Jwt, rowcall::http::jwt::KeySetError>) -> Settings {
-    Settings { keys: Keys { admin: None, reader: None, jwt: Some(jwt.unwrap()) }, ..open() }
+    Settings { keys: Keys { jwt: Some(jwt.unwrap()), ..Keys::default() }, ..open() }
 }
 
 #[tokio::test]

@@ -130,6 +130,9 @@ impl Scratch {
             ("COMMERCE7_KEY", "a-key-of-a-test"),
             ("SHOPIFY_API_URL", "http://127.0.0.1:9/{shop}/graphql.json"),
             ("SHOPIFY_ACCESS_TOKEN", "a-token-of-a-test"),
+            ("FLUENT_API_URL", "http://127.0.0.1:9"),
+            ("FLUENT_API_USERNAME", "agent"),
+            ("FLUENT_API_PASSWORD", "abcd EFGH 1234 ijkl MNOP 5678"),
             // Tests run side by side, and there is one port 8000.
             ("ENABLE_MONITORING", "false"),
         ]);

@@ -21,6 +21,7 @@ mod table;
 mod whatsapp;
 mod supplier;
 mod crm;
+mod fluent;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::crm::Crm;
+use super::fluent::Fluent;
 use super::scene::Scene;
 use super::supplier::Supplier;
 use super::whatsapp::WhatsApp;
@@ -21,6 +22,7 @@ pub(super) async fn start(stage: &Stage) -> anyhow::Result<Vec<Box<dyn System>>>
         Box::new(WhatsApp::start(stage).await?),
         Box::new(Supplier::start(stage).await?),
         Box::new(Crm::start(stage).await?),
+        Box::new(Fluent::start(stage).await?),
     ])
 }
 
