@@ -39,6 +39,7 @@ static SCENES: [Scene; 4] = [
         steps: &[Step {
             when: "",
             sql: Some("insert into fluent_sync_status default values;"),
+            told: None,
             truths: &[
                 pulled(&["1", "230", "0", "0"]),
                 Truth {
@@ -73,6 +74,7 @@ static SCENES: [Scene; 4] = [
 where id = (select request_id from fluent_tickets where fluent_id = 7);
 insert into fluent_sync_status default values;",
             ),
+            told: None,
             truths: &[
                 Truth {
                     name: "only what has changed is written",
@@ -99,6 +101,7 @@ insert into fluent_sync_status default values;",
             Step {
                 when: "",
                 sql: Some("insert into fluent_sync_status (is_full) values (true);"),
+                told: None,
                 truths: &[Truth {
                     name: "the site's breaker is open, the sync waits at its page and says why",
                     sql: "select w.state = 'waiting' and w.reason like 'The site is in maintenance (HTTP 503)%' \
@@ -107,7 +110,7 @@ insert into fluent_sync_status default values;",
                     given: &[],
                 }],
             },
-            Step { when: "then it is over", sql: None, truths: &[pulled(&["3", "0", "0", "231"])] },
+            Step { when: "then it is over", told: None, sql: None, truths: &[pulled(&["3", "0", "0", "231"])] },
         ],
         must: "the site rests, the row waits and says why, no attempt is spent; it goes on by itself at the page where it was",
         keys: &["3"],
@@ -130,6 +133,7 @@ insert into fluent_sync_status default values;",
             Step {
                 when: "",
                 sql: Some("insert into fluent_sync_status default values;"),
+                told: None,
                 truths: &[Truth {
                     name: "failed, with words that say what is wrong and what to do",
                     sql: "select status = 'failed' and error_message like 'FluentSupport refused the question (HTTP 422, \
@@ -140,6 +144,7 @@ insert into fluent_sync_status default values;",
             Step {
                 when: "once the site is mended:",
                 sql: Some("select rowcall.retry('fluent_sync_status', '4');"),
+                told: None,
                 truths: &[Truth {
                     name: "the sync worked",
                     sql: "select status = 'success' and error_message is null from fluent_sync_status where id = 4",

@@ -20,6 +20,7 @@ mod scene;
 mod table;
 mod whatsapp;
 mod supplier;
+mod crm;
 mod fluent;
 
 use std::path::PathBuf;
