@@ -136,7 +136,7 @@ async fn an_approval_that_is_typed_reaches_its_customer_once_and_a_lost_answer_i
     demo.line(|line| line.contains("+12025550101: Great news! Your refund request has been")).await;
     client.batch_execute(&edit).await.unwrap();
     demo.line(|line| line.contains("discount_request #2") && line.contains("→ sent")).await;
-    demo.line(|line| line.contains("+12025550102: Here is what we can offer you. We can do half")).await;
+    demo.line(|line| line.contains("+12025550102: Here is what we can offer you. We can do")).await;
 
     let (json, address) = fault.split_once("-d '").and_then(|(_, rest)| rest.split_once("' ")).unwrap();
     let asked = web::json(web::client().post(address), &serde_json::from_str(json).unwrap());

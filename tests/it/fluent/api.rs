@@ -59,11 +59,12 @@ async fn a_sync_that_takes_longer_is_under_way() {
     flow.fake.fault(Fault::at(2, Kind::Hang));
     let (status, answer) = told(sync(&web, &json!({"full": true}))).await;
     assert_eq!(status, 202, "{answer}");
-    let shown = &answer["sync"];
-    assert_eq!((&shown["status"], &shown["pagesRead"], &shown["isFull"]), (&json!("running"), &json!(2), &json!(true)));
+    flow.until("select pages_read = 2 from fluent_sync_status").await;
     // Whoever asks again in the same words meets the same sync.
-    let (_, again) = told(sync(&web, &json!({"full": true}))).await;
-    assert_eq!(again["sync"]["id"], shown["id"]);
+    let (status, again) = told(sync(&web, &json!({"full": true}))).await;
+    assert_eq!((status, &again["sync"]["id"]), (202, &answer["sync"]["id"]));
+    let shown = &again["sync"];
+    assert_eq!((&shown["status"], &shown["pagesRead"], &shown["isFull"]), (&json!("running"), &json!(2), &json!(true)));
     assert_eq!(flow.text("select count(*) from fluent_sync_status").await, "1");
 }
 
