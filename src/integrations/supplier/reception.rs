@@ -67,7 +67,15 @@ impl Reader<'_> {
             return Reception::Taken(said.state(self.profile, &response.state).unwrap_or(meant));
         }
         let quote = self.quote(said);
-        match said.class(self.profile) {
+        // A code is the supplier's own verdict. Words are read only where it certainly refuses: a wallet is also named by who
+        // has just debited it.
+        let is_refusal = match answer.status.as_u16() {
+            408 | 425 => false,
+            400..=499 => true,
+            status => (200..=299).contains(&status) && said.is_failure(self.profile),
+        };
+        let words = said.class_of_words(self.profile).filter(|class| is_refusal || class.is_doubt());
+        match said.class_of_code(self.profile).or(words) {
             Some(class) => self.by_class(class, answer, &quote),
             None => self.by_status(answer, &quote),
         }
@@ -116,15 +124,19 @@ impl Reader<'_> {
         Reception::Refused(match status {
             401 | 403 => credentials(quote),
             402 => wallet(quote),
-            408 | 425 => self.transient(&said),
             409 => return Reception::Known(format!("The supplier says that the order conflicts with another{quote}")),
             429 => throttled(answer, quote),
-            404 | 405 | 407 | 410 | 421 | 300..=399 => failure(
+            404 | 405 | 407 | 410 | 421 => failure(
                 Fault::Configuration,
                 format!("{said}, as if it were another address; orders wait until AT_ISHARE_API_URL is right."),
             ),
-            400..=499 => refused(quote),
             // Something between us and the supplier may say so after the supplier has taken the order.
+            408 | 425 => return Reception::Unclear { what: said, is_outage: false },
+            400..=499 => refused(quote),
+            300..=399 => {
+                let what = format!("{said}, as if it were another address (see AT_ISHARE_API_URL)");
+                return Reception::Unclear { what, is_outage: true };
+            }
             500.. => return Reception::Unclear { what: said, is_outage: true },
             _ => return Reception::Unclear { what: format!("{said}, which is no success"), is_outage: false },
         })

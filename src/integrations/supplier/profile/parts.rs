@@ -157,7 +157,22 @@ impl Condition {
             .filter_map(|pointer| pointer.find(json))
             .any(|found| self.equals.as_ref().is_none_or(|equals| equals.0.iter().any(|literal| literal.0 == *found)))
     }
+
+    /// Whether it does not hold because the supplier says `false` there, or `error`. What is merely another value, such as
+    /// `"true"` for `true`, denies nothing.
+    pub(in crate::integrations::supplier) fn is_denied(&self, json: &Value) -> bool {
+        let is_no = |found: &Value| match found {
+            Value::Bool(truth) => !truth,
+            Value::Number(number) => number.as_i64() == Some(0),
+            Value::String(text) => DENIALS.contains(&text.trim().to_lowercase().as_str()),
+            _ => false,
+        };
+        !self.holds(json) && self.pointer.0.iter().filter_map(|pointer| pointer.find(json)).any(is_no)
+    }
 }
+
+/// What stands in the place of a success where there is none.
+const DENIALS: [&str; 9] = ["false", "0", "no", "error", "fail", "failed", "failure", "rejected", "declined"];
 
 /// One, or a list of them.
 #[derive(Debug, Clone, Deserialize)]
@@ -271,6 +286,13 @@ pub enum Class {
     Verify,
     /// Nobody can tell.
     Unknown,
+}
+
+impl Class {
+    /// Whether it leaves open if the order was taken, and so never has it bought again.
+    pub(in crate::integrations::supplier) fn is_doubt(self) -> bool {
+        matches!(self, Self::Verify | Self::Unknown)
+    }
 }
 
 /// `[states]`: a supplier's words for how an order stands. A word counts without its case, with `_` for spaces and
