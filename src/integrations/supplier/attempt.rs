@@ -221,7 +221,20 @@ impl<'a> Attempt<'a> {
         };
         debug!(prefix = PREFIX, key = self.job.key, status = answer.status.as_u16(), "Looked the order up");
         self.hear(&answer);
-        self.reader().look_up(&answer, self.said.as_ref())
+        let seen = self.reader().look_up(&answer, self.said.as_ref());
+        let Seen::Stands(_) = seen else { return seen };
+        let told = self.said.as_ref().and_then(|said| said.provider_reference(self.profile.number_looked_up()));
+        match (&self.provider_reference, told) {
+            // Asked by our reference, it may tell of an earlier purchase.
+            (Some(ours), Some(told)) if *ours != told => {
+                Seen::Nothing("the supplier tells of another order than it took last".to_owned())
+            }
+            (None, Some(told)) => {
+                self.provider_reference = Some(told);
+                seen
+            }
+            _ => seen,
+        }
     }
 
     /// Makes one request, at the other address where no connection to the first can be made.

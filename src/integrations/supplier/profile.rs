@@ -287,6 +287,9 @@ pub struct LookUp {
     pub request: Exchange,
     /// Where its answer tells how the order stands.
     pub state: Vec<Pointer>,
+    /// Where the supplier's number of the order stands; without any, where a purchase's answer has it.
+    #[serde(default)]
+    pub provider_reference: Vec<Pointer>,
     /// The pauses between looks; the last one repeats.
     #[serde(default = "defaults::schedule_s")]
     pub schedule_s: Vec<u64>,
@@ -371,6 +374,12 @@ impl Profile {
     /// How long one answer may take.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_s)
+    }
+
+    /// Where the answer to a look-up has the supplier's number of the order.
+    pub(super) fn number_looked_up(&self) -> &[Pointer] {
+        let of_its_own = self.look_up.as_ref().map(|look_up| look_up.provider_reference.as_slice());
+        of_its_own.filter(|pointers| !pointers.is_empty()).unwrap_or(&self.response.provider_reference)
     }
 
     /// After how long without news an order is a person's.

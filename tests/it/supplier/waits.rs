@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rowcall::failure::Fault;
 use rowcall::integrations::Integration as _;
+use rowcall::integrations::supplier::profile::shipped;
 use rowcall::job::Job;
 use rowcall::outcome::Verdict;
 use rowcall::sandbox::supplier::{Delivery, End, Fault as Script, Kind};
@@ -185,6 +186,53 @@ async fn a_state_in_a_refusal_of_a_look_up_does_not_count() {
     ] {
         world.fake.fault(Script::new(Kind::Answer { status, body }).of_look_up());
         assert_accepted(&world.execute(&look_up(&accepted, 60)).await, "no state");
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_that_tells_of_an_earlier_purchase_is_not_believed() {
+    for (name, order) in [
+        ("at-ishare", json!({"success": true, "transaction_id": "TX-earlier"})),
+        ("spfastit", json!({"status": "success", "transaction_id": "TX-earlier"})),
+        ("xpress", json!({"order_id": "TX-earlier"})),
+    ] {
+        let world = World::new(name).await;
+        world.never_deliver();
+        let accepted = world.execute(&purchase()).await;
+        let number = accepted.result.as_ref().unwrap()["provider_reference"].clone();
+        for word in ["failed", "refunded", "completed"] {
+            let mut body = order.clone();
+            body[if name == "spfastit" { "order_status" } else { "status" }] = json!(word);
+            world.fake.fault(Script::new(Kind::Answer { status: 200, body }).of_look_up());
+            let outcome = world.execute(&look_up(&accepted, 60)).await;
+            assert_accepted(&outcome, &format!("{name}, {word}"));
+            assert_eq!(outcome.result.as_ref().unwrap()["provider_reference"], number);
+            assert!(outcome.error.unwrap().contains("another order"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_known_by_the_number_that_a_look_up_tells_first() {
+    let world = World::new("at-ishare").await;
+    world.never_deliver();
+    world.fake.fault(Script::new(Kind::AcceptThenClose));
+    let outcome = world.execute(&purchase()).await;
+    assert_accepted(&outcome, "looked up");
+    assert_eq!(outcome.result.unwrap()["provider_reference"], world.fake.orders()[0]["order_id"]);
+}
+
+#[tokio::test]
+async fn the_number_in_a_look_ups_answer_may_stand_elsewhere() {
+    let text = shipped("at-ishare").unwrap().replace("[look_up]", "[look_up]\nprovider_reference = [\"/order\"]");
+    let world = World::of(&text, |_| {}).await;
+    world.never_deliver();
+    let accepted = world.execute(&purchase()).await;
+    let number = accepted.result.as_ref().unwrap()["provider_reference"].clone();
+    for (order, verdict) in [(json!("TX-earlier"), Verdict::Wait), (number, Verdict::Done)] {
+        let body = json!({"success": true, "status": "delivered", "transaction_id": "a look-up's", "order": order});
+        world.fake.fault(Script::new(Kind::Answer { status: 200, body }).of_look_up());
+        assert_eq!(world.execute(&look_up(&accepted, 60)).await.verdict, verdict, "{order}");
     }
 }
 
