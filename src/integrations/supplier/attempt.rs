@@ -112,16 +112,13 @@ impl<'a> Attempt<'a> {
             Err(wrong) => return self.refused(failure(Fault::Item, wrong.to_string()).unasked()),
         };
         self.is_ported = purchase.is_ported;
-        if !self.limits.still.stands().await {
-            return self.refused(withdrawn());
-        }
         info!(prefix = PREFIX, key = self.job.key, reference = self.reference, "Buying a bundle");
         let reference = self.reference.clone();
         let values = |place| match place {
             Place::Reference => Some(reference.as_str().into()),
             place => purchase.value(place),
         };
-        let answer = match self.call(&self.profile.purchase, &values).await {
+        let answer = match self.call(Operation::Purchase, &self.profile.purchase, &values).await {
             Ok(answer) => answer,
             Err(Silence::Unsent(failure)) => return self.refused(failure),
             Err(Silence::Lost(lost)) => {
@@ -213,7 +210,7 @@ impl<'a> Attempt<'a> {
             Place::ProviderReference => provider_reference.as_deref().map(Value::from),
             _ => None,
         };
-        let answer = match self.call(&look_up.request, &values).await {
+        let answer = match self.call(Operation::LookUp, &look_up.request, &values).await {
             Ok(answer) => answer,
             Err(Silence::Unsent(failure)) => return Seen::Blocked(failure),
             Err(Silence::Lost(lost)) if lost.cause == Cause::Stopped => return Seen::Blocked(interrupted()),
@@ -238,7 +235,12 @@ impl<'a> Attempt<'a> {
     }
 
     /// Makes one request, at the other address where no connection to the first can be made.
-    async fn call(&self, exchange: &Exchange, values: &Values<'_>) -> Result<Answer, Silence> {
+    async fn call(
+        &self,
+        operation: Operation,
+        exchange: &Exchange,
+        values: &Values<'_>,
+    ) -> Result<Answer, Silence> {
         let settings = &self.supplier.settings;
         let time = self.profile.timeout().min(self.limits.timeout);
         let bounds = Bounds { deadline: Instant::now() + time, stop: self.limits.stop.clone() };
@@ -254,6 +256,10 @@ impl<'a> Attempt<'a> {
         for base in settings.base_url().into_iter().chain(self.profile.fallback_url.as_ref()) {
             let request = writer.request(base.url(), exchange, Timestamp::now());
             let request = request.map_err(|impossible| Silence::Unsent(said_impossible(impossible)))?;
+            // A turn may be long in coming, and an address long in refusing: asked as late as can be.
+            if operation == Operation::Purchase && !self.limits.still.stands().await {
+                return Err(Silence::Unsent(withdrawn()));
+            }
             match http.call(request, &bounds).await {
                 Ok(answer) => return Ok(answer),
                 Err(lost) if lost.sent == Sent::Perhaps => return Err(Silence::Lost(lost)),

@@ -1,9 +1,11 @@
 //! When nobody can tell whether a bundle was bought it is not bought again; when it certainly was not, it is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rowcall::failure::Fault;
-use rowcall::integrations::{Integration as _, Limits};
+use rowcall::integrations::{Integration as _, Limits, Still};
 use rowcall::job::Job;
 use rowcall::outcome::{Outcome, Verdict};
 use rowcall::sandbox::supplier::{At, Fault as Script, Kind};
@@ -260,6 +262,37 @@ async fn a_stop_before_the_request_leaves_the_bundle_unbought() {
         assert_fault(&outcome, Fault::Interrupted, name);
         assert!(!outcome.uncertain && world.fake.requests().is_empty());
     }
+}
+
+#[tokio::test]
+async fn an_order_that_is_cancelled_while_it_waits_for_its_turn_is_not_bought() {
+    let world = World::with("codecraft", |settings| {
+        settings.profile.rate.per_s = 1000;
+        settings.profile.rate.concurrency = 1;
+    })
+    .await;
+    // The one before it is answered after a while, and has the only turn until then.
+    world.fake.fault(Script::new(Kind::Slow(1500)));
+    let stands = Arc::new(AtomicBool::new(true));
+    let mut limits = Limits::new(LONG, CancellationToken::new());
+    let asked = Arc::clone(&stands);
+    limits.still = Still::by(move || {
+        let stands = asked.load(Ordering::SeqCst);
+        Box::pin(async move { stands })
+    });
+    let (ahead, behind) = (purchase(), purchase());
+    let waits = async {
+        eventually("the request", || (!world.fake.requests().is_empty()).then_some(())).await;
+        tokio::join!(world.supplier.execute(&behind, &limits), async {
+            // By now it has begun, and waits.
+            tokio::task::yield_now().await;
+            stands.store(false, Ordering::SeqCst);
+        })
+    };
+    let (ahead, (behind, ())) = tokio::join!(world.execute(&ahead), waits);
+    assert_accepted(&ahead, "the one ahead");
+    assert_fault(&behind, Fault::Interrupted, "the one behind");
+    assert_eq!(world.fake.orders().len(), 1);
 }
 
 /// Stops the worker as soon as the purchase is in the book.
