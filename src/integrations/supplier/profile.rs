@@ -319,7 +319,7 @@ pub struct Callback {
     /// Where the state stands; the first word that is known counts.
     #[serde(default)]
     pub state: Vec<Pointer>,
-    /// The same in a header.
+    /// The same in a header. Beside a signature, which is over the body alone, it settles nothing that the body does not say.
     #[serde(default)]
     pub state_header: Option<Header>,
     /// Where its code stands.
@@ -346,6 +346,13 @@ pub enum CallbackAuth {
     Basic,
     /// Not at all: it makes us look, and settles nothing.
     None,
+}
+
+impl CallbackAuth {
+    /// Whether it proves the body, and nothing beside it.
+    pub(super) fn is_signature(self) -> bool {
+        matches!(self, Self::HmacHex | Self::HmacBase64 | Self::StripeTV1)
+    }
 }
 
 /// `[rate]`

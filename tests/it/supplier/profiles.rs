@@ -157,6 +157,14 @@ fn what_one_key_says_of_another_is_checked() {
         ("hubnet", "auth = \"url_token\"", "auth = \"none\"", "callback.auth", "anybody could say"),
         ("hubnet", "state = [\"/event\", \"/data/status\"]\n", "", "callback.state", "how the order stands"),
         (
+            "hubnet",
+            "auth = \"url_token\"\nreference = [\"/reference\", \"/data/reference\"]\nprovider_reference = [\"/transaction_id\", \
+             \"/data/transaction_id\"]\nstate = [\"/event\", \"/data/status\"]",
+            "auth = \"hmac_hex\"\nheaders = [\"x-sig\"]\nreference = [\"/reference\"]\nstate_header = \"x-event\"",
+            "callback.state",
+            "not signed",
+        ),
+        (
             "at-ishare",
             "auth = \"hmac_hex\"",
             "auth = \"hmac_hex\"\ntolerance_s = 0",
