@@ -177,7 +177,8 @@ impl Order {
         if self.package().is_empty() {
             return Err(Wrong::NoPackage);
         }
-        let volume = if profile.purchase.places().contains(&Place::Volume) {
+        let places = profile.places_bought();
+        let volume = if places.contains(&Place::Volume) {
             let bundle = Bundle::parse(self.package()).ok_or(Wrong::Package)?;
             Some(bundle.written(&profile.volume).ok_or(Wrong::Inexact)?)
         } else {
@@ -198,7 +199,9 @@ impl Order {
         };
         let is_ported = !number.begins_like(&profile.msisdn_prefixes);
         let number = number.written(profile.msisdn_format);
-        let amount = self.payload.amount.as_deref().map(RawValue::get).filter(|text| *text != "null");
+        // What nobody is told is nobody's fault.
+        let is_told = places.contains(&Place::Amount) || places.contains(&Place::AmountMinor);
+        let amount = self.payload.amount.as_deref().map(RawValue::get).filter(|text| is_told && *text != "null");
         let amount = amount.map(|text| Amount::parse(text).ok_or(Wrong::Amount)).transpose()?;
         Ok(Purchase { number, volume, package, network, amount, is_ported })
     }

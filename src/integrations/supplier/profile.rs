@@ -18,7 +18,7 @@ use super::bundle::Volume;
 use super::number::NumberFormat;
 use super::reference::Derive;
 use super::sign::{Algorithm, Encoding};
-use super::template::Template;
+use super::template::{Place, Template};
 
 /// One supplier.
 #[derive(Debug, Clone, Deserialize)]
@@ -381,6 +381,12 @@ impl Profile {
     /// How long one answer may take.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_s)
+    }
+
+    /// What a purchase says, or signs, of its order.
+    pub(super) fn places_bought(&self) -> Vec<Place> {
+        let signed = self.signing.iter().flat_map(|signing| &signing.fields).flat_map(Template::places);
+        self.purchase.places().into_iter().chain(signed).collect()
     }
 
     /// Where the answer to a look-up has the supplier's number of the order.
