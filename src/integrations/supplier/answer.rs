@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::order::plain_reference;
-use super::profile::{Class, Pointer, Profile, State};
+use super::profile::{Class, Means, Pointer, Profile, State};
 use crate::integrations::redact::{Redactor, cut};
 
 /// How much of an answer is kept on the row, in characters.
@@ -63,6 +63,16 @@ impl Said {
     /// Whether it says of itself that it is no success: a condition fails whose place says `false`, or the like.
     pub(super) fn is_failure(&self, profile: &Profile) -> bool {
         profile.response.success.iter().any(|condition| condition.is_denied(&self.0))
+    }
+
+    /// The same in the answer to a purchase that was taken.
+    pub(super) fn state_bought(&self, profile: &Profile) -> State {
+        let response = &profile.response;
+        if response.success_means == Means::Delivered {
+            return self.state(profile, &response.state).unwrap_or(State::Delivered);
+        }
+        let words = response.state.iter().filter_map(|pointer| pointer.text(&self.0));
+        words.filter_map(|word| profile.states.of_purchase(&word)).next().unwrap_or(State::Pending)
     }
 
     /// What the profile makes of its code, or else of its words.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::answer::Said;
-use super::profile::{Class, Means, Profile, State};
+use super::profile::{Class, Profile, State};
 use crate::failure::{Failure, Fault};
 use crate::integrations::http::{Answer, with_jitter};
 use crate::integrations::redact::{Redactor, cut};
@@ -61,10 +61,8 @@ impl Reader<'_> {
     /// What became of a purchase.
     pub(super) fn purchase(&self, answer: &Answer, said: Option<&Said>) -> Reception {
         let Some(said) = said else { return self.by_status(answer, "") };
-        let response = &self.profile.response;
         if answer.status.is_success() && said.is_success(self.profile) {
-            let meant = if response.success_means == Means::Delivered { State::Delivered } else { State::Pending };
-            return Reception::Taken(said.state(self.profile, &response.state).unwrap_or(meant));
+            return Reception::Taken(said.state_bought(self.profile));
         }
         let quote = self.quote(said);
         // A code is the supplier's own verdict. Words are read only where it certainly refuses: a wallet is also named by who

@@ -365,6 +365,13 @@ impl States {
         ];
         lists.into_iter().find(|(words, _)| words.contains(&word)).map(|(_, state)| state)
     }
+
+    /// The same in the answer to a purchase, where `success` may be said of the request: only what can mean nothing else is a
+    /// delivery.
+    pub(in crate::integrations::supplier) fn of_purchase(&self, word: &str) -> Option<State> {
+        let is_sure = ["delivered", "completed"].contains(&Self::tidy(word).as_str());
+        self.of(word).map(|state| if state == State::Delivered && !is_sure { State::Pending } else { state })
+    }
 }
 
 /// The text without line breaks and runs of space.
