@@ -116,7 +116,8 @@ async fn a_spent_order_is_a_409_that_says_so_unless_an_admin_forces_it_with_a_no
     assert_eq!(rows.standing(&order).await, "failed 3/3 failed");
     assert_eq!(told(retry(forced).bearer_auth(ADMIN)).await.0, 202);
     assert_eq!(rows.standing(&order).await, "pending 1/3 pending");
-    assert_eq!(rows.log(&order, "resolved_note").await, "they topped up");
+    let who = "concat_ws('|', resolved_by, requested_by, resolved_note)";
+    assert_eq!(rows.log(&order, who).await, "api token|api token|they topped up");
 }
 
 #[tokio::test]
