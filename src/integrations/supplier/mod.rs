@@ -115,12 +115,20 @@ impl Settings {
         let is_callback_needed = profile.look_up.is_none()
             && profile.callback.as_ref().is_some_and(|callback| callback.auth != CallbackAuth::None);
         let is_secret_needed = profile.signing.is_some() || is_callback_needed || shown.contains(&Place::ApiSecret);
+        let is_called_back_only = profile.look_up.is_none() && profile.purchase.places().contains(&Place::CallbackUrl);
         let needed = [
             ("AT_ISHARE_API_URL", self.base_url().is_none()),
             ("AT_ISHARE_API_KEY", self.api_key.is_none() && shown.contains(&Place::ApiKey)),
             ("AT_ISHARE_API_SECRET", self.api_secret.is_none() && is_secret_needed),
+            ("AT_ISHARE_CALLBACK_URL", self.callback_url.is_none() && is_called_back_only),
         ];
         needed.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect()
+    }
+
+    /// Whether its callbacks are heard, so that whoever can call may.
+    pub fn is_called(&self) -> bool {
+        let auth = self.profile.callback.as_ref().map(|callback| callback.auth);
+        auth.is_some_and(|auth| auth == CallbackAuth::None || self.api_secret.is_some())
     }
 
     /// What reads this supplier's callbacks.
