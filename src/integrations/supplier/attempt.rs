@@ -29,9 +29,9 @@ use crate::outcome::{Outcome, Verdict};
 /// How often an order that only waits for a callback is looked at, to find those that wait too long.
 const CALLBACK_PAUSE: Duration = Duration::from_hours(1);
 
-/// What a person does once nobody can tell.
+/// What a person does once nobody can tell. A retry without force only asks again.
 const LOOK: &str = "Nothing is bought again by itself: the supplier's callback settles it when it comes; else ask the \
-    supplier, then use rowcall.resolve, or rowcall.retry to buy it again.";
+    supplier, then use rowcall.resolve, or rowcall.retry_fulfillment with force and a note to buy it again.";
 
 /// An attempt whose order has been read.
 pub(super) struct Attempt<'a> {
@@ -101,7 +101,9 @@ impl<'a> Attempt<'a> {
         }
         match self.order.operation {
             Operation::LookUp => self.look_up().await,
-            Operation::Purchase if !self.job.uncertain || self.repeats_safely() => self.purchase().await,
+            Operation::Purchase if !self.job.uncertain || self.order.repeats_safely(self.profile, true) => {
+                self.purchase().await
+            }
             Operation::Purchase => self.doubt("An earlier attempt was cut off", false, false).await,
         }
     }
@@ -152,7 +154,7 @@ impl<'a> Attempt<'a> {
         }
         let is_stopped = self.limits.stop.is_cancelled();
         let fault = if is_outage { Fault::Outage } else { Fault::Unknowable };
-        if self.repeats_safely() && !is_known {
+        if self.order.repeats_safely(self.profile, self.job.uncertain) && !is_known {
             let fault = match fault {
                 Fault::Outage => Fault::Outage,
                 _ if is_stopped => Fault::Interrupted,
@@ -162,12 +164,12 @@ impl<'a> Attempt<'a> {
             let next = if fault == Fault::Transient { &self.again } else { next };
             return self.not_done(failure(fault, format!("{what}{seen}; {next}")).uncertain(), "in_doubt");
         }
-        let here_for = self.order.here_for().unwrap_or(Duration::MAX);
-        if self.can_look() && here_for < self.profile.give_up() {
+        let doubted_for = self.order.doubted_for();
+        if self.can_look() && doubted_for < self.profile.give_up() {
             let next = "nobody knows yet whether it took the order: it is looked up by itself, and not bought again.";
             let mut waiting = self.not_done(failure(fault, format!("{what}{seen}; {next}")).uncertain(), "in_doubt");
             waiting.verdict = Verdict::Wait;
-            waiting.delay = Some(if is_stopped { Duration::ZERO } else { self.next_look(here_for) });
+            waiting.delay = Some(if is_stopped { Duration::ZERO } else { self.next_look(doubted_for) });
             return waiting;
         }
         self.unknown(fault, &format!("{what}{seen}, so nobody knows whether the bundle was bought."))
@@ -235,12 +237,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Makes one request, at the other address where no connection to the first can be made.
-    async fn call(
-        &self,
-        operation: Operation,
-        exchange: &Exchange,
-        values: &Values<'_>,
-    ) -> Result<Answer, Silence> {
+    async fn call(&self, operation: Operation, exchange: &Exchange, values: &Values<'_>) -> Result<Answer, Silence> {
         let settings = &self.supplier.settings;
         let time = self.profile.timeout().min(self.limits.timeout);
         let bounds = Bounds { deadline: Instant::now() + time, stop: self.limits.stop.clone() };
@@ -282,13 +279,6 @@ impl<'a> Attempt<'a> {
         let places = |look_up: &LookUp| look_up.request.places();
         let needs_theirs = |look_up| places(look_up).contains(&Place::ProviderReference);
         self.profile.look_up.as_ref().is_some_and(|look_up| self.provider_reference.is_some() || !needs_theirs(look_up))
-    }
-
-    /// Whether a second purchase under the same reference is the first one, still.
-    fn repeats_safely(&self) -> bool {
-        let idempotent = self.profile.idempotent;
-        let is_within = |hours| self.order.here_for().is_some_and(|here| here < Duration::from_hours(hours));
-        idempotent.by_reference && idempotent.window_h.is_none_or(is_within)
     }
 
     /// The time to the next look-up: the schedule counts from the moment at which the order was taken.

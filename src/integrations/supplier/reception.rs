@@ -156,11 +156,7 @@ impl Reader<'_> {
         if is_final {
             return failure(Fault::Item, format!("{what}. Look at the order, then use rowcall.retry."));
         }
-        if self.profile.idempotent.by_reference {
-            // The same reference would only be told the same again.
-            let next = "To this supplier a repetition is the same order, so sell it anew, or use another supplier";
-            return failure(Fault::Item, format!("{what}. {next}."));
-        }
+        // Another purchase, under another reference.
         self.transient(&what)
     }
 

@@ -82,12 +82,13 @@ async fn what_the_supplier_does_not_find_is_looked_up_again_and_never_bought() {
         fit_for_a_row(&outcome);
         // As often as the row asks, until a day is over.
         for (age, verdict) in [(60, Verdict::Wait), (23 * 3600, Verdict::Wait), (24 * 3600, Verdict::Unknown)] {
-            let outcome = world.execute(&uncertain(|payload| payload["created_at"] = ago(age))).await;
+            let outcome = world.execute(&uncertain(|payload| payload["doubted_at"] = ago(age))).await;
             assert_eq!((outcome.verdict, outcome.uncertain), (verdict, true), "{age}: {outcome:?}");
+            assert_eq!(
+                verdict == Verdict::Unknown,
+                outcome.error.unwrap().contains("rowcall.retry_fulfillment with force")
+            );
         }
-        // Who does not say since when, is not kept waiting for ever.
-        let outcome = world.execute(&uncertain(|payload| payload["created_at"] = json!(null))).await;
-        assert_fault(&outcome, Fault::Unknowable, "no time");
         assert_eq!((world.fake.book().len(), purchases(&world)), (0, 1));
     }
 }
@@ -127,14 +128,33 @@ async fn where_an_order_is_one_for_each_reference_it_is_sent_again() {
 #[tokio::test]
 async fn after_the_window_of_a_reference_nothing_is_sent_again() {
     let world = World::new("xpress").await;
-    let outcome = world.execute(&uncertain(|payload| payload["created_at"] = ago(24 * 3600))).await;
-    assert_fault(&outcome, Fault::Unknowable, "the window is over");
+    let outcome = world.execute(&uncertain(|payload| payload["doubted_at"] = ago(24 * 3600))).await;
+    assert_eq!((outcome.verdict, outcome.fault), (Verdict::Unknown, Some(Fault::Unknowable)), "the window is over");
     let outcome = world.execute(&uncertain(|payload| payload["created_at"] = json!(null))).await;
     assert_fault(&outcome, Fault::Unknowable, "who knows when it began?");
     assert!(world.fake.requests().is_empty());
     // The other supplier keeps its references for ever.
     let world = World::new("spfastit").await;
-    assert_accepted(&world.execute(&uncertain(|payload| payload["created_at"] = ago(90 * 86_400))).await, "spfastit");
+    assert_accepted(&world.execute(&uncertain(|payload| payload["doubted_at"] = ago(90 * 86_400))).await, "spfastit");
+}
+
+#[tokio::test]
+async fn an_order_that_waited_for_a_day_has_its_first_doubt_now() {
+    for (name, verdict) in [("at-ishare", Verdict::Wait), ("xpress", Verdict::Retry), ("spfastit", Verdict::Retry)] {
+        let world = World::new(name).await;
+        world.fake.fault(Script::new(Kind::Close));
+        let old = |payload: &mut Value| payload["created_at"] = ago(30 * 3600);
+        let outcome = world.execute(&job("purchase", old)).await;
+        assert_eq!((outcome.verdict, state(&outcome)), (verdict, "in_doubt"), "{name}: {outcome:?}");
+        // The next attempt is told since when.
+        let recent = |payload: &mut Value| {
+            old(payload);
+            payload["doubted_at"] = ago(60);
+        };
+        let next = world.execute(&uncertain(recent)).await;
+        assert!(next.verdict == Verdict::Wait, "{name}: {next:?}");
+        assert_eq!(world.fake.orders().len(), usize::from(name != "at-ishare"), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -56,23 +56,22 @@ async fn a_late_delivery_is_seen() {
 }
 
 #[tokio::test]
-async fn what_the_supplier_could_not_deliver_is_tried_again_or_ends() {
-    for (name, fault) in [
-        ("at-ishare", Fault::Transient),
-        ("codecraft", Fault::Transient),
-        // A repetition under the same reference would be the same order.
-        ("spfastit", Fault::Item),
-        ("xpress", Fault::Item),
-    ] {
+async fn what_the_supplier_could_not_deliver_is_bought_anew() {
+    for name in WITH_LOOK_UP {
         let world = World::new(name).await;
         world.fake.delivery(Delivery { after_ms: 200, end: End::Failed });
         let accepted = world.execute(&purchase()).await;
         assert_accepted(&accepted, name);
         eventually("the failure", || (world.fake.orders()[0]["standing"] == "failed").then_some(())).await;
         let failed = world.execute(&look_up(&accepted, 5)).await;
-        assert_fault(&failed, fault, name);
+        assert_fault(&failed, Fault::Transient, name);
         assert_eq!(state(&failed), "failed");
         assert!(!failed.uncertain && world.fake.book().is_empty());
+        // Under another reference, which the row's SQL gives it.
+        world.never_deliver();
+        let other = job("purchase", |payload| payload["reference"] = json!("0190c2a4-7b1e-7c3d-8f00-00000000002b"));
+        assert_accepted(&world.execute(&other).await, name);
+        assert_eq!(world.fake.orders().len(), 2, "{name}");
     }
 }
 
@@ -171,6 +170,9 @@ async fn an_open_breaker_holds_up_what_may_buy_and_nothing_else() {
         assert!(!is_held_up("look_up", false) && !is_held_up("look_up", true), "{name}");
         // In doubt it is only asked about, or parked; but not where it is sent again.
         assert_eq!(is_held_up("purchase", true), ["spfastit", "xpress"].contains(&name), "{name}");
+        // After the window of its reference it is only looked up, and so says nothing of whether anything can be bought.
+        let old = Job { uncertain: true, ..job("purchase", |payload| payload["doubted_at"] = ago(25 * HOUR)) };
+        assert_eq!(world.supplier.is_held_up(&old), name == "spfastit", "{name}");
     }
 }
 

@@ -125,9 +125,10 @@ fn a_reference_fits_its_supplier_or_is_refused() {
 
 #[test]
 fn times_are_the_databases() {
-    let order = order(|p| p["accepted_at"] = json!("2026-01-31T12:00:50.5+00:00")).unwrap();
-    assert_eq!(order.here_for(), Some(Duration::from_mins(1)));
-    assert_eq!(order.accepted_for(), Some(Duration::from_secs(10)));
+    let accepted = order(|p| p["accepted_at"] = json!("2026-01-31T12:00:50.5+00:00")).unwrap();
+    assert_eq!((accepted.accepted_for(), accepted.doubted_for()), (Some(Duration::from_secs(10)), Duration::ZERO));
+    let doubted = order(|p| p["doubted_at"] = json!("2026-01-31T12:00:40.5+00:00")).unwrap();
+    assert_eq!((doubted.accepted_for(), doubted.doubted_for()), (None, Duration::from_secs(20)));
 }
 
 #[test]

@@ -248,7 +248,8 @@ impl Callback {
             return wrong("callback.state", "where the callback says how the order stands, or callback.state_header");
         }
         if self.auth.is_signature() && self.state.is_empty() && profile.look_up.is_none() {
-            let problem = "callback.state_header is not signed; without look_up, the body must say how the order stands";
+            let problem =
+                "callback.state_header is not signed; without look_up, the body must say how the order stands";
             return wrong("callback.state", problem);
         }
         if self.reference.is_empty() && self.provider_reference.is_empty() {
