@@ -15,7 +15,7 @@ use tracing::{debug, info};
 use super::answer::Said;
 use super::order::{Operation, Order, Wrong};
 use super::profile::{Exchange, LookUp, Profile, State};
-use super::reception::{Reader, Reception, Seen, failure, fitting, outage};
+use super::reception::{Reader, Reception, Seen, failure, fitting, interrupted, outage, withdrawn};
 use super::request::{Impossible, Values, Writer};
 use super::template::Place;
 use super::{PREFIX, Supplier};
@@ -364,18 +364,6 @@ fn next_in(schedule: &[u64], age: Duration) -> Option<Duration> {
         }
     }
     schedule.last().copied().map(Duration::from_secs)
-}
-
-fn interrupted() -> Failure {
-    failure(
-        Fault::Interrupted,
-        "The worker was stopped before the supplier was asked; the order goes on by itself when a worker runs again.",
-    )
-}
-
-/// The order was changed or taken back before it was bought.
-fn withdrawn() -> Failure {
-    failure(Fault::Interrupted, "The order was changed before it was bought.").unasked()
 }
 
 fn said_impossible(impossible: Impossible) -> Failure {

@@ -60,7 +60,7 @@ use self::attempt::Attempt;
 use self::callback::Callbacks;
 use self::order::Order;
 use self::pace::Pace;
-use self::profile::{Address, Auth, CallbackAuth, Profile};
+use self::profile::{Address, Auth, CallbackAuth, Means, Profile};
 use self::reception::failure;
 use self::template::{Place, Template};
 use super::http::Http;
@@ -117,7 +117,8 @@ impl Settings {
         let is_callback_needed = profile.look_up.is_none()
             && profile.callback.as_ref().is_some_and(|callback| callback.auth != CallbackAuth::None);
         let is_secret_needed = profile.signing.is_some() || is_callback_needed || shown.contains(&Place::ApiSecret);
-        let is_called_back_only = profile.look_up.is_none() && profile.purchase.places().contains(&Place::CallbackUrl);
+        let is_told_later = profile.response.success_means == Means::Accepted && profile.look_up.is_none();
+        let is_called_back_only = is_told_later && profile.purchase.places().contains(&Place::CallbackUrl);
         let needed = [
             ("AT_ISHARE_API_URL", self.base_url().is_none()),
             ("AT_ISHARE_API_KEY", self.api_key.is_none() && shown.contains(&Place::ApiKey)),

@@ -4,6 +4,7 @@
 //! profile that was read can be used: nothing of it fails later but what an order or an answer brings.
 
 mod check;
+mod defaults;
 mod load;
 mod parts;
 
@@ -398,25 +399,5 @@ impl Profile {
     /// After how long without news an order is a person's.
     pub fn give_up(&self) -> Duration {
         Duration::from_hours(self.give_up_h)
-    }
-}
-
-mod defaults {
-    //! What holds where a profile says nothing.
-
-    pub(super) fn timeout_s() -> u64 {
-        30
-    }
-
-    pub(super) fn give_up_h() -> u64 {
-        24
-    }
-
-    pub(super) fn schedule_s() -> Vec<u64> {
-        vec![5, 10, 15, 60, 300, 900]
-    }
-
-    pub(super) fn tolerance_s() -> u64 {
-        300
     }
 }

@@ -188,6 +188,19 @@ pub(super) fn fitting(message: &str) -> String {
     cut(message, MESSAGE_CHARS_MAX)
 }
 
+/// The worker stops.
+pub(super) fn interrupted() -> Failure {
+    failure(
+        Fault::Interrupted,
+        "The worker was stopped before the supplier was asked; the order goes on by itself when a worker runs again.",
+    )
+}
+
+/// The order was changed or taken back before it was bought.
+pub(super) fn withdrawn() -> Failure {
+    failure(Fault::Interrupted, "The order was changed before it was bought.").unasked()
+}
+
 /// The supplier is down, or sells nothing to anybody.
 pub(super) fn outage(what: &str) -> Failure {
     failure(Fault::Outage, format!("{what}; orders wait and go on by themselves."))
