@@ -187,6 +187,7 @@ impl Config {
         let listen = listen(environment)?.unwrap_or_else(|| database.clone());
         let whatsapp = providers::whatsapp(environment)?;
         let crm = crm::crm(environment)?;
+        let supplier = providers::supplier(environment)?;
         Ok(Self {
             database,
             listen,
@@ -197,12 +198,12 @@ impl Config {
                 .get("ROWCALL_MONITOR_URL")
                 .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
                 .transpose()?,
-            http: http::settings(environment, &whatsapp.meta, &crm)?,
+            http: http::settings(environment, &whatsapp.meta, &crm, &supplier)?,
             fienta: fienta_settings(environment)?,
             crm,
             whatsapp,
-            supplier: providers::supplier(environment)?,
             fluent: fluent::settings(environment)?,
+            supplier,
         })
     }
 }

@@ -19,7 +19,7 @@ use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlg
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::auth::Role;
+use super::auth::{Caller, Role};
 
 /// Clocks differ.
 const LEEWAY_SECONDS: u64 = 30;
@@ -54,6 +54,7 @@ pub enum KeySetError {
 #[derive(Deserialize)]
 struct Claims {
     role: Option<String>,
+    sub: Option<serde_json::Value>,
     aud: Option<serde_json::Value>,
 }
 
@@ -79,8 +80,8 @@ impl Jwt {
         Ok(Self { keys })
     }
 
-    /// The role of a token's bearer; nothing when the token is not good.
-    pub(super) fn role(&self, token: &[u8]) -> Option<Role> {
+    /// A token's bearer; nothing when the token is not good.
+    pub(super) fn caller(&self, token: &[u8]) -> Option<Caller> {
         if token.len() > BYTES_MAX {
             return None;
         }
@@ -88,18 +89,21 @@ impl Jwt {
         let candidates = self.keys.iter().filter(|key| key.algorithm == header.alg);
         let named = candidates.filter(|key| key.id.is_none() || header.kid.is_none() || key.id == header.kid);
         let claims = named.into_iter().find_map(|key| claims(token, key, true))?;
-        match claims.role.as_deref() {
-            Some("service_role") => Some(Role::Admin),
+        let role = match claims.role.as_deref() {
+            Some("service_role") => Role::Admin,
             // Only keys of the project itself come without an audience.
-            Some("authenticated") if claims.aud.is_none() => None,
-            _ => Some(Role::User),
-        }
+            Some("authenticated") if claims.aud.is_none() => return None,
+            _ => Role::User,
+        };
+        let subject = claims.sub.as_ref().and_then(|sub| sub.as_str());
+        let name = subject.filter(|sub| !sub.is_empty() && !sub.contains('\0')).or(claims.role.as_deref());
+        Some(Caller { role, name: name.unwrap_or("a JWT").to_owned() })
     }
 
     /// Whether nothing but its time makes a token of one of these keys no good.
     pub(super) fn has_expired(&self, token: &[u8]) -> bool {
         token.len() <= BYTES_MAX
-            && self.role(token).is_none()
+            && self.caller(token).is_none()
             && self.keys.iter().any(|key| claims(token, key, false).is_some())
     }
 }

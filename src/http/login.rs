@@ -21,7 +21,7 @@ use sha2::Sha256;
 use tokio::sync::Semaphore;
 
 use super::App;
-use super::auth::{Role, Token};
+use super::auth::{Caller, Token};
 use super::body::Object;
 use super::errors::Refusal;
 use super::jwt::{Jwt, sign};
@@ -80,8 +80,8 @@ impl Login {
     }
 
     /// The role of a token's bearer; nothing when it is not one of these.
-    pub(super) fn role(&self, token: &[u8]) -> Option<Role> {
-        self.tokens.role(token)
+    pub(super) fn caller(&self, token: &[u8]) -> Option<Caller> {
+        self.tokens.caller(token)
     }
 
     /// Whether it was one of these, and its time is over.

@@ -114,6 +114,15 @@ async fn a_webhooks_secret_without_a_token_is_refused() {
 }
 
 #[tokio::test]
+async fn a_supplier_that_calls_back_without_a_token_is_refused() {
+    let scratch = Scratch::migrated().await;
+    let mut run = Run::start(&scratch, &[("AT_ISHARE_PROFILE", "at-ishare")]);
+    assert!(!run.ended().await.success());
+    let text = run.logged("rowcall: ").await;
+    assert!(text.contains("ROWCALL_API_TOKEN: it must be set") && text.contains("AT_ISHARE_API_SECRET"), "{text}");
+}
+
+#[tokio::test]
 async fn http_can_be_done_without() {
     let scratch = Scratch::migrated().await;
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
