@@ -19,6 +19,8 @@ mod system;
 mod scene;
 mod table;
 mod whatsapp;
+mod supplier;
+mod crm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
