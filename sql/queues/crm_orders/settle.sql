@@ -27,10 +27,10 @@ held as materialized (
         o.attempt,
         o.generation,
         v.verdict,
-        o.delay,
+        v.delay,
         o.result,
         case
-            when v.verdict = o.verdict then o.error
+            when not f.is_own then o.error
             else concat(o.error, ' Others came through since it last met this, so the fault is counted as its own.')
         end as error,
         o.duration,
@@ -48,16 +48,31 @@ held as materialized (
     from outcome as o
     join public.crm_orders as q on q.id = o.key::rowcall.crm_orders_key
     left join rowcall.crm_accounts as a on a.client_id = q.client_id
-    -- What every row of the account would meet spends no attempt, unless it is this one only that meets it.
+    -- What every row of the account would meet spends no attempt, unless it is this one only that meets it: then it has the
+    -- delays of a row's own fault, so that a CRM which answers some for a while ends none.
     cross join lateral (
-        select case
-            when o.verdict = 'wait'
+        select coalesce(
+            o.verdict = 'wait'
                 and o.duration is not null
                 and o.result ->> 'opens_breaker' = 'true'
-                and q.last_attempt_at < a.came_through_at
-                then 'retry'
-            else o.verdict
-        end as verdict
+                and q.last_attempt_at < a.came_through_at,
+            false
+        ) as is_own
+    ) as f
+    cross join lateral (
+        select
+            case when f.is_own then 'retry' else o.verdict end as verdict,
+            case
+                when f.is_own then greatest(
+                    o.delay,
+                    (
+                        select extract(epoch from p.retry_delays[least(q.attempts + 1, cardinality(p.retry_delays))])
+                        from rowcall.queues as p
+                        where p.queue = 'crm_orders'
+                    )::double precision
+                )
+                else o.delay
+            end as delay
     ) as v
     where q.claim_token = o.token
     order by q.id

@@ -233,6 +233,12 @@ async fn a_row_that_opens_the_breaker_each_time_shuts_out_nobody_and_ends() {
         let failure = Failure::new(Fault::Outage, "Shopify is not available just now (HTTP 500).");
         let result = Some(json!({"calls": 1, "opens_breaker": true}));
         settled.push(crm.settle(job, Outcome { result, ..failure.into() }).await);
+        if round == 2 {
+            let put_off = format!(
+                "select next_retry_at > now() + interval '100 seconds' from crm_sync_queue where id = {poison}"
+            );
+            assert_eq!(crm.text(&put_off).await, "true", "as after any fault of its own");
+        }
         // Nobody else came through since: it may be everybody's trouble.
         if round > 0 && round < 5 {
             breaker("open").await;
