@@ -46,6 +46,8 @@ pub struct Notice {
     pub event: String,
     /// The order; nothing in a notice about a customer.
     pub order_id: Option<String>,
+    /// Which refund; nothing in a notice about anything else.
+    pub refund_id: Option<String>,
     /// Who ordered, where that is told.
     pub customer: Option<Customer>,
     /// What the order comes to as a decimal, such as `199.00`; of `refunds/create`, what this refund pays back.
@@ -136,6 +138,7 @@ mod tests {
             webhook_id: "1".to_owned(),
             event: "orders/paid".to_owned(),
             order_id: None,
+            refund_id: None,
             customer: Some(customer.clone()),
             total: None,
             currency: None,

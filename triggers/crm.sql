@@ -1,7 +1,7 @@
--- The triggers of public.crm_sync_queue and public.crm_orders, in firing order.
+-- The triggers of public.crm_sync_queue, public.crm_orders and public.enrollments, in firing order.
 
--- Completes a row as document 4 writes it: whose enrollment it is, and of which tier. A row whose customer is not known runs all the same, in no
--- order with others; so a role that may not look is no reason to fail.
+-- Completes a row as document 4 writes it: whose enrollment it is, and of which tier; or whose id in the CRM. A row whose
+-- customer is not known runs all the same, so a role that may not look is no reason to fail.
 create or replace function rowcall.complete_crm_request() returns trigger
 language plpgsql
 set search_path = pg_catalog
@@ -16,6 +16,16 @@ begin
         where e.id = new.enrollment_id;
         new.customer_id := coalesce(new.customer_id, known.customer_id);
         new.stage_id := coalesce(new.stage_id, known.stage_id);
+        if new.customer_id is null then
+            new.customer_id := (
+                select u.id
+                from public.customers as u
+                where u.client_id = new.client_id
+                  and u.crm_customer_id = new.customer_crm_id
+                order by u.id
+                limit 1
+            );
+        end if;
     exception when insufficient_privilege then
         null;
     end;
@@ -26,7 +36,7 @@ $$;
 create or replace trigger _050_complete_insert
 before insert on public.crm_sync_queue
 for each row
-when ((new.customer_id is null or new.stage_id is null) and new.enrollment_id is not null)
+when (new.customer_id is null or (new.stage_id is null and new.enrollment_id is not null))
 execute function rowcall.complete_crm_request();
 
 -- Another change than the one that was begun: nothing of it is done yet.
@@ -133,3 +143,10 @@ when (
     and new.generation is distinct from old.generation
 )
 execute function rowcall.ring('crm_orders');
+
+-- Its own expiries and upgrades have other words.
+create or replace trigger _500_end_update
+after update of status on public.enrollments
+for each row
+when (old.status = 'active' and new.status = 'cancelled')
+execute function rowcall.end_membership();

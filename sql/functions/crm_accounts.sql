@@ -15,7 +15,7 @@ create or replace function rowcall.crm_calls(operation text) returns integer
 language sql
 immutable
 parallel safe
-return case operation when 'add_membership' then 6 when 'cancel_membership' then 4 when 'upgrade_membership' then 8 else 2 end;
+return case operation when 'add_membership' then 6 when 'cancel_membership' then 5 when 'upgrade_membership' then 9 else 2 end;
 
 -- The client's account with its own credentials, where it has any. They are handed to the worker and stand nowhere else.
 create or replace function rowcall.crm_account(wanted rowcall.clients_key) returns jsonb
@@ -70,3 +70,23 @@ language sql
 immutable
 parallel safe
 return coalesce(case crm_type when 'commerce7' then club_id = other_club_id else lower(tag) = lower(other_tag) end, false);
+
+-- What signs the webhooks of a shop, where its client has a secret of its own. A shop's name is not signed: so a secret that
+-- one shop's app has must not be good for another's.
+create or replace function rowcall.crm_webhook_secret(shop text) returns text
+language plpgsql
+stable
+set search_path = pg_catalog
+as $$
+begin
+    return (
+        select nullif(btrim(s.webhook_secret), '')
+        from rowcall.crm_accounts as a
+        left join rowcall.crm_credentials as s on s.client_id = a.client_id
+        where a.crm_type = 'shopify'
+          and a.target = rowcall.crm_target('shopify', null, shop)
+        order by a.client_id
+        limit 1
+    );
+end
+$$;

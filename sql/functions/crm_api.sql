@@ -54,7 +54,13 @@ begin
             when found.status = 'completed' then null
             else coalesce(
                 rowcall.held_up('crm_sync_queue'),
-                case when account.is_open then format('%s is probed first: %s', account.target, account.reason) end
+                case when account.is_open then format('%s is probed first: %s', account.target, account.reason) end,
+                (
+                    select format('row %s of the same customer goes first, and is tried again by itself', o.id)
+                    from public.crm_sync_queue as o
+                    where o.id = rowcall.crm_row_before(found)
+                      and o.next_retry_at > now()
+                )
             )
         end
     );

@@ -51,14 +51,52 @@ begin
     get diagnostics customers_updated = row_count;
 
     insert into public.crm_sync_queue (
-        client_id, customer_id, enrollment_id, action_type, stage_id, customer_crm_id, reason, crm_membership_id
+        client_id, customer_id, enrollment_id, action_type, stage_id, customer_crm_id, reason, crm_membership_id, created_at
     )
+    -- The order of a customer's rows is that in which their lock was held, not that in which transactions began.
     select
         x.client_id, x.customer_id, x.enrollment_id, 'cancel_membership', x.stage_id, x.crm_customer_id,
-        'the enrollment expired', x.crm_membership_id
+        'the enrollment expired', x.crm_membership_id, clock_timestamp()
     from rowcall.expiring(ended) as x
     where x.ends_membership;
     get diagnostics queued = row_count;
+end
+$$;
+
+-- A person ends an enrollment by its status: the flag of its customer and the membership end as when it expires.
+create or replace function rowcall.end_membership() returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog
+as $$
+begin
+    -- First, so that the row's time and what it sees are of after the lock.
+    perform from public.customers as u where u.id = new.customer_id for no key update;
+    update public.enrollments as e
+    set ended_at = now()
+    where e.id = new.id
+      and e.ended_at is null;
+    update public.customers as u
+    set is_member = false,
+        member_since = null,
+        updated_at = now()
+    where u.id = new.customer_id
+      and u.is_member
+      and not exists (
+          select
+          from public.enrollments as e
+          where e.customer_id = u.id
+            and e.status = 'active'
+      );
+    insert into public.crm_sync_queue (
+        client_id, customer_id, enrollment_id, action_type, stage_id, customer_crm_id, reason, crm_membership_id, created_at
+    )
+    select
+        x.client_id, x.customer_id, x.enrollment_id, 'cancel_membership', x.stage_id, x.crm_customer_id,
+        'the enrollment was cancelled', x.crm_membership_id, clock_timestamp()
+    from rowcall.expiring(array[new.id]::rowcall.enrollments_key[]) as x
+    where x.ends_membership;
+    return null;
 end
 $$;
 

@@ -88,3 +88,27 @@ begin
     end loop;
 end
 $$;
+
+-- The tables whose changes a browser is told of by Supabase's realtime.
+create or replace function rowcall.realtime_tables() returns text[]
+language sql
+immutable
+parallel safe
+return '{messages,actions,orders,fulfillment_logs,crm_sync_queue,enrollments,fluent_sync_status}'::text[];
+
+-- Whether a publication can tell which row of a table was updated.
+create or replace function rowcall.is_identified(relation text) returns boolean
+language sql
+stable
+set search_path = pg_catalog
+as $$
+    select c.relreplident = 'f'
+        or exists (
+            select
+            from pg_index as i
+            where i.indrelid = c.oid
+              and case c.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident else false end
+        )
+    from pg_class as c
+    where c.oid = format('public.%I', relation)::regclass
+$$;

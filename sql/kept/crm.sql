@@ -5,12 +5,20 @@
 create index if not exists crm_sync_queue_pending_idx on public.crm_sync_queue (client_id, priority desc, next_retry_at, id)
 where status = 'pending';
 
+-- What probes an account's open breaker.
+create index if not exists crm_sync_queue_probe_idx
+on public.crm_sync_queue (client_id, last_attempt_at nulls first, priority desc, next_retry_at, id)
+where status = 'pending';
+
 create index if not exists crm_sync_queue_processing_idx on public.crm_sync_queue (id)
 where status = 'processing';
 
--- Whether an earlier row of the same customer is unfinished.
-create index if not exists crm_sync_queue_customer_idx on public.crm_sync_queue (customer_id, created_at, id)
-where status in ('pending', 'processing');
+-- Whether an earlier row of the same customer is unfinished, or any still runs.
+create index if not exists crm_sync_queue_customer_idx on public.crm_sync_queue (customer_id)
+where status in ('pending', 'processing') or claimed_until is not null;
+
+create index if not exists crm_sync_queue_stranger_idx on public.crm_sync_queue (client_id, customer_crm_id)
+where customer_id is null and (status in ('pending', 'processing') or claimed_until is not null);
 
 -- What stopped without being done: the rows that a person may want to look at.
 create index if not exists crm_sync_queue_failed_idx on public.crm_sync_queue (id)
@@ -36,17 +44,20 @@ create index if not exists customers_email_idx on public.customers (client_id, l
 -- What expires, and what a customer has.
 create index if not exists enrollments_expiry_idx on public.enrollments (expires_at)
 where status = 'active';
-create index if not exists enrollments_customer_idx on public.enrollments (customer_id)
-where status = 'active';
+create index if not exists enrollments_customer_idx on public.enrollments (customer_id);
 
 create index if not exists crm_notices_heard_at_idx on rowcall.crm_notices (heard_at);
 
 insert into rowcall.targets (target) values ('crm') on conflict do nothing;
 
--- 2ⁿ minutes between the five attempts that a row has of its own; the pace is each account's, see rowcall.targets.
+-- 2ⁿ minutes between the attempts, of which a row has five unless its max_attempts says otherwise; the pace is each account's, see
+-- rowcall.targets.
 insert into rowcall.queues (queue, target, slots, batch, lease, timeout, retry_delays, part_slots)
 values
-    ('crm_sync_queue', 'crm', 20, 100, '5 minutes', '1 minute', '{1 minute,2 minutes,4 minutes,8 minutes,16 minutes}', 5),
+    (
+        'crm_sync_queue', 'crm', 20, 100, '5 minutes', '1 minute',
+        '{1 minute,2 minutes,4 minutes,8 minutes,16 minutes,32 minutes,64 minutes,128 minutes,256 minutes,512 minutes,1024 minutes}', 5
+    ),
     ('crm_orders', 'crm', 10, 100, '5 minutes', '30 seconds', '{1 minute,2 minutes,4 minutes,8 minutes,16 minutes}', 2)
 on conflict do nothing;
 

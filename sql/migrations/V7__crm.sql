@@ -107,10 +107,12 @@ begin
             customer_id %s references public.customers (id) on delete set null,
             enrollment_id %s references public.enrollments (id) on delete set null,
             total numeric(14, 4),
+            refunds jsonb not null default ''{}'',
             refunded numeric(14, 4) not null default 0,
             currency text,
             financial_state text,
             cancelled_at timestamptz,
+            last_attempt_at timestamptz,
             told_at timestamptz,
             decided_amount numeric(14, 4),
             decision text,
@@ -260,6 +262,7 @@ comment on column public.crm_sync_queue.reason is 'What asked for it.';
 comment on column public.crm_sync_queue.steps is 'What of an upgrade is done already.';
 
 comment on table public.crm_orders is 'What is known of the orders that webhooks told of, and what was made of each.';
+comment on column public.crm_orders.refunds is 'What each refund paid back, by its own id.';
 comment on column public.crm_orders.decision is 'What was made of it: enrolled, upgraded, or why nothing was.';
 comment on column public.crm_orders.decided_amount is 'What the order came to when that was decided; only more than that is decided anew.';
 
@@ -306,11 +309,14 @@ create table if not exists rowcall.crm_credentials (
     app_id text,
     key text,
     access_token text,
+    webhook_secret text,
     updated_at timestamptz not null default now()
 );
 
 comment on column rowcall.crm_credentials.key is 'Commerce7: the secret of the app app_id.';
 comment on column rowcall.crm_credentials.access_token is 'Shopify: the access token.';
+comment on column rowcall.crm_credentials.webhook_secret is
+    'Shopify: what signs this shop''s webhooks, and no other''s; two with a comma while it is being changed. Null: the environment''s.';
 
 -- Every webhook that proved itself, once. No names, no addresses.
 create table if not exists rowcall.crm_notices (
@@ -331,7 +337,8 @@ alter table rowcall.targets
     add column if not exists calls_per_minute double precision,
     add column if not exists calls_burst integer not null default 2,
     add column if not exists turn bigint not null default 0,
-    add column if not exists served_at timestamptz;
+    add column if not exists served_at timestamptz,
+    add column if not exists came_through_at timestamptz;
 
 alter table rowcall.targets drop constraint if exists targets_rate_is_positive;
 alter table rowcall.targets
@@ -339,6 +346,9 @@ alter table rowcall.targets
 
 comment on column rowcall.targets.part_of is 'The queue''s target that this one is part of: commerce7:<tenant> and shopify:<shop> are parts of crm.';
 comment on column rowcall.targets.calls_per_minute is 'Of a part: how often it is called, over all workers; null is no bound.';
+
+comment on column rowcall.targets.came_through_at is
+    'Of a part: when an operation last was done. A row that opens the breaker again after that is at fault itself.';
 
 alter table rowcall.queues
     add column if not exists part_slots integer;

@@ -1,4 +1,4 @@
--- Doctor: what keeps memberships from their CRM, and webhooks from their client.
+-- Doctor: what keeps memberships from their CRM, webhooks from their client, and changes from browsers.
 select
     'memberships' as subject,
     'problem' as state,
@@ -37,7 +37,16 @@ select
     format('%s webhooks of the last day came from %s %s, which no client has', count(*), n.crm_type, n.account),
     'insert into public.clients (crm_type, tenant, shop) values (…); or end the webhook in the CRM'
 from rowcall.crm_notices as n
-where n.answer = 'ignored: no client has this account'
+where n.answer = 'no client has this account'
   and n.heard_at > now() - interval '1 day'
 group by n.crm_type, n.account
+union all
+select
+    'realtime',
+    'note',
+    format('supabase_realtime leaves out public.%I, whose rows have neither a primary key nor another replica identity', r.relation),
+    format('alter table public.%I add primary key (id); then rowcall migrate', r.relation)
+from unnest(rowcall.realtime_tables()) as r (relation)
+where exists (select from pg_publication as p where p.pubname = 'supabase_realtime')
+  and not rowcall.is_identified(r.relation)
 order by 1, 3

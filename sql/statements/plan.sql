@@ -1,6 +1,6 @@
 -- Writes down what was worked out of plans $2 for schedules $1: their next times $3, or what is wrong with them $4.
 -- A row that was edited meanwhile, or planned by another worker, stays as it is; one that somebody holds locked is left for
--- later. Returns how many of them are as they should be.
+-- later, and so is a time that came meanwhile: none comes twice. Returns how many of them are as they should be.
 with worked_out as (
     select w.*
     from unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::text[]) as w (id, plan, next_run_at, problem)
@@ -12,6 +12,7 @@ free as materialized (
     join worked_out as w on w.id = s.id
     where s.plan = w.plan
       and (s.planned is distinct from s.plan or (s.next_run_at is null and not s.paused))
+      and (w.next_run_at is null or w.next_run_at > coalesce(s.ticked_at, '-infinity'))
     order by s.id
     for no key update of s skip locked
 ),

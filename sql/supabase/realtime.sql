@@ -1,11 +1,10 @@
--- Supabase's realtime tells browsers of changes to these tables, where its publication exists and is ours to change.
+-- Supabase's realtime tells browsers of changes to these tables, where its publication exists and is ours to change. A table
+-- whose rows nothing identifies is left out, since every update of it would fail; `doctor` tells of it.
 do $$
 declare
     relation text;
 begin
-    foreach relation in array
-        '{messages,actions,orders,fulfillment_logs,crm_sync_queue,enrollments,fluent_sync_status}'::text[]
-    loop
+    foreach relation in array rowcall.realtime_tables() loop
         if exists (
                 select
                 from pg_publication as p
@@ -20,6 +19,7 @@ begin
                   and t.schemaname = 'public'
                   and t.tablename = relation
             )
+            and rowcall.is_identified(relation)
         then
             execute format('alter publication supabase_realtime add table public.%I', relation);
         end if;

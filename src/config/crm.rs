@@ -1,7 +1,5 @@
 //! The settings of the two CRMs. What is missing is no error: its rows wait and say so.
 
-use secrecy::SecretString;
-
 use super::providers::{address, secret};
 use super::{ConfigError, Environment, value, whole};
 use crate::integrations::crm::shopify::Template;
@@ -74,16 +72,8 @@ fn shopify(environment: &impl Environment) -> Result<shopify::Settings, ConfigEr
         // It may hold a password, so it is not shown.
         api_url: Template::new(&api_url).ok_or(ConfigError::Secret { variable, expected })?,
         access_token: secret(environment, "SHOPIFY_ACCESS_TOKEN")?,
-        webhook: webhook_secrets(environment),
+        webhook: environment.get("SHOPIFY_WEBHOOK_SECRET").as_deref().and_then(Secrets::read),
     })
-}
-
-/// One, or while it is being changed two, with white space or a comma between them.
-fn webhook_secrets(environment: &impl Environment) -> Option<Secrets> {
-    let text = environment.get("SHOPIFY_WEBHOOK_SECRET")?;
-    let all = text.split([',', ' ', '\t', '\n']).filter(|secret| !secret.is_empty());
-    let all: Vec<_> = all.map(SecretString::from).collect();
-    (!all.is_empty()).then_some(Secrets(all))
 }
 
 #[cfg(test)]

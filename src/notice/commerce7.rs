@@ -102,6 +102,7 @@ impl Told {
             webhook_id: self.webhook_id,
             event: self.event,
             order_id: None,
+            refund_id: None,
             customer: None,
             total: None,
             currency: None,

@@ -12,10 +12,13 @@ use sha2::Sha256;
 
 use super::{CrmType, Customer, Notice, Unreadable, id, text, time, word};
 
+/// Whose webhook it is, by the shop's address.
+const SHOP: &str = "x-shopify-shop-domain";
+
 /// What every shop's own address ends with.
 const DOMAIN: &str = ".myshopify.com";
 
-/// What signs: `SHOPIFY_WEBHOOK_SECRET`. While it is being changed there are two.
+/// What signs: `SHOPIFY_WEBHOOK_SECRET`, or the client's own. While it is being changed there are two.
 #[derive(Clone)]
 pub struct Secrets(pub Vec<SecretString>);
 
@@ -26,6 +29,13 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
+    /// One, or while it is being changed two, with white space or a comma between them; nothing where there is none.
+    pub fn read(text: &str) -> Option<Self> {
+        let all = text.split([',', ' ', '\t', '\n']).filter(|secret| !secret.is_empty());
+        let all: Vec<_> = all.map(SecretString::from).collect();
+        (!all.is_empty()).then_some(Self(all))
+    }
+
     /// Whether the one `X-Shopify-Hmac-Sha256` is the signature of these bytes, in a time that tells nothing about it.
     pub fn have_signed(&self, headers: &HeaderMap, bytes: &[u8]) -> bool {
         let mut all = headers.get_all("x-shopify-hmac-sha256").iter();
@@ -48,6 +58,11 @@ pub fn shop(text: &str) -> Option<String> {
     is_name.then(|| name.to_owned())
 }
 
+/// The shop that a webhook says it is of. That is not signed: only a secret that is this shop's own proves it.
+pub fn named(headers: &HeaderMap) -> Option<String> {
+    headers.get(SHOP)?.to_str().ok().and_then(shop)
+}
+
 /// The notice in a webhook's headers and bytes; nothing where its topic is another than these four.
 pub fn read(headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Notice>, Unreadable> {
     let header = |name: &'static str| {
@@ -58,16 +73,17 @@ pub fn read(headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Notice>, Unreada
     if !matches!(event.as_str(), "orders/paid" | "orders/updated" | "orders/cancelled" | "refunds/create") {
         return Ok(None);
     }
-    let shop = header("x-shopify-shop-domain").map(shop)?;
+    let shop = header(SHOP).map(shop)?;
     let webhook_id = header("x-shopify-webhook-id")?.to_owned();
     let body: Value = serde_json::from_slice(bytes).map_err(|_| Unreadable::Body)?;
     let triggered_at = header("x-shopify-triggered-at").ok().and_then(|at| at.parse().ok());
     let notice = Notice {
         crm_type: CrmType::Shopify,
-        tenant_or_shop: shop.ok_or(Unreadable::Missing("x-shopify-shop-domain"))?,
+        tenant_or_shop: shop.ok_or(Unreadable::Missing(SHOP))?,
         webhook_id,
         event,
         order_id: None,
+        refund_id: None,
         customer: None,
         total: None,
         currency: text(&body["currency"]),
@@ -79,7 +95,7 @@ pub fn read(headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Notice>, Unreada
     Ok(Some(if notice.event == "refunds/create" {
         let order_id = id(&body["order_id"]).ok_or(Unreadable::Missing("order_id"))?;
         let (total, currency) = refunded(&body["transactions"]);
-        Notice { order_id: Some(order_id), total, currency, at, ..notice }
+        Notice { order_id: Some(order_id), refund_id: id(&body["id"]), total, currency, at, ..notice }
     } else {
         let order_id = id(&body["id"]).ok_or(Unreadable::Missing("id"))?;
         let total = text(&body["total_price"]).filter(|price| hundredths_of_cents(price).is_some());

@@ -7,6 +7,7 @@ use tokio_postgres::types::{FromSqlOwned, Json};
 
 use super::{Store, StoreError};
 use crate::notice::Notice;
+use crate::notice::shopify::Secrets;
 
 /// A row of `crm_sync_queue` that was asked to run now.
 #[derive(Debug, Deserialize)]
@@ -34,12 +35,19 @@ pub struct Standing {
 }
 
 impl Store {
-    /// `rowcall.hear_crm(notice)`: what was made of it, in words.
-    pub async fn hear_crm(&self, notice: &Notice) -> Result<String, StoreError> {
+    /// `rowcall.hear_crm(notice)`: what was made of it, in words; nothing while no client has the account.
+    pub async fn hear_crm(&self, notice: &Notice) -> Result<Option<String>, StoreError> {
         const SQL: &str = "select rowcall.hear_crm($1::jsonb)";
         let what = || format!("take in {} of {}", notice.event, notice.crm_type.as_str());
         let rows = self.rows(SQL, &[&Json(notice)], what).await?;
-        Ok(first::<Option<String>>(&rows).flatten().unwrap_or_default())
+        Ok(first::<Option<String>>(&rows).flatten())
+    }
+
+    /// `rowcall.crm_webhook_secret(shop)`: what signs this shop's webhooks, where its client has a secret of its own.
+    pub async fn shopify_secrets(&self, shop: &str) -> Result<Option<Secrets>, StoreError> {
+        const SQL: &str = "select rowcall.crm_webhook_secret($1)";
+        let rows = self.rows(SQL, &[&shop], || "look for the secret of a shop".to_owned()).await?;
+        Ok(first::<Option<String>>(&rows).flatten().as_deref().and_then(Secrets::read))
     }
 
     /// `rowcall.run_cron(action, job)`: the job's counts. 22023 for an action or a job that is none.

@@ -29,7 +29,7 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 44] = [
+static CURRENT: [(&str, &str); 45] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
@@ -42,6 +42,7 @@ static CURRENT: [(&str, &str); 44] = [
     ("sql/functions/schedules.sql", include_str!("../../sql/functions/schedules.sql")),
     ("sql/functions/codes.sql", include_str!("../../sql/functions/codes.sql")),
     ("sql/functions/crm_accounts.sql", include_str!("../../sql/functions/crm_accounts.sql")),
+    ("sql/functions/crm_turns.sql", include_str!("../../sql/functions/crm_turns.sql")),
     ("sql/views/crm_accounts.sql", include_str!("../../sql/views/crm_accounts.sql")),
     ("sql/views/work.sql", include_str!("../../sql/views/work.sql")),
     ("sql/views/queue_health.sql", include_str!("../../sql/views/queue_health.sql")),

@@ -290,10 +290,26 @@ async fn what_cannot_be_asked_is_refused_without_a_call() {
             ("another operation", Job { operation: "delete".to_owned(), ..add(which) }),
             ("another payload", job(which, "add_membership", |p| *p = json!([EMAIL]))),
             ("another CRM", job(which, "add_membership", |p| p["crm_type"] = json!("serwaa"))),
+            ("no CRM", job(which, "add_membership", |p| p["crm_type"] = json!(null))),
         ] {
             let outcome = world.execute(&job).await;
             assert_fault(&outcome, Fault::Item, what);
             assert_eq!(outcome.target, None, "{what}: nothing is known of the tenant");
+            assert_eq!(outcome.error.unwrap().contains("clients.crm_type"), what.ends_with("CRM"), "{what}");
+        }
+    }
+    assert_eq!(world.fake.requests(), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn what_is_not_wanted_any_more_is_done_without_a_call() {
+    let world = World::new().await;
+    for which in Which::BOTH {
+        for operation in ["add_membership", "cancel_membership", "upgrade_membership"] {
+            let unwanted = job(which, operation, |payload| payload["unwanted"] = json!("the enrollment is expired"));
+            let outcome = world.execute(&unwanted).await;
+            assert!(outcome.verdict == Verdict::Done && outcome.unasked && outcome.target.is_none(), "{outcome:?}");
+            assert_eq!(outcome.result.unwrap()["unwanted"], "the enrollment is expired");
         }
     }
     assert_eq!(world.fake.requests(), Vec::<Value>::new());

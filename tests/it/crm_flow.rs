@@ -203,7 +203,7 @@ async fn a_storm_of_429_and_throttled_loses_nothing_and_spends_no_attempt() {
     // Far less than the settings believe: the CRMs themselves must refuse, each in its way.
     world.fake.limits(&Limits {
         commerce7: Some(Limit { per_second: 25.0, burst: 10.0 }),
-        shopify: Some(Limit { per_second: 60.0, burst: 40.0 }),
+        shopify: Some(Limit { per_second: 25.0, burst: 40.0 }),
         retry_after: Some("1".to_owned()),
     });
     world

@@ -4,6 +4,7 @@
 mod turns;
 mod accounts;
 mod scale;
+mod wanted;
 
 use std::time::Duration;
 
@@ -210,6 +211,7 @@ async fn a_row_is_handed_out_with_all_that_the_crm_needs_and_keeps_what_was_lear
             "customer": {"email": "c1@example.com", "crm_customer_id": null, "first_name": "Ama", "last_name": null,
                 "country_code": null},
             "club": club("Gold"), "previous_club": club("Silver"), "reason": "a test", "enrollment_id": enrollment, "steps": {},
+            "membership_id": null, "unwanted": null,
             "credentials": {"app_id": "app", "key": "the-secret-key", "access_token": null}
         })
     );
@@ -278,7 +280,7 @@ async fn the_delays_are_powers_of_two_in_minutes() {
     let crm = Crm::new().await;
     let policy = crm.store.standings().await.unwrap().into_iter().find(|s| s.queue == "crm_sync_queue").unwrap().policy;
     let minutes: Vec<u64> = policy.retry_delays.iter().map(|delay| delay.as_secs() / 60).collect();
-    assert_eq!(minutes, [1, 2, 4, 8, 16]);
+    assert_eq!(minutes, (0..11).map(|n| 1 << n).collect::<Vec<u64>>(), "for rows of more attempts too");
     assert_eq!(crm.text("select max_attempts from rowcall.queues where queue = 'crm_sync_queue'").await, "");
 }
 

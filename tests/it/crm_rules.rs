@@ -46,5 +46,6 @@ impl Crm {
 
 pub(crate) async fn hear(client: &tokio_postgres::Client, notice: &Value) -> String {
     let told = client.query_one("select rowcall.hear_crm($1::text::jsonb)", &[&notice.to_string()]).await;
-    told.unwrap_or_else(|error| panic!("{notice}: {error:?}")).get(0)
+    let said: Option<String> = told.unwrap_or_else(|error| panic!("{notice}: {error:?}")).get(0);
+    said.unwrap_or_else(|| "nobody's".to_owned())
 }

@@ -196,13 +196,21 @@ async fn a_row_that_cannot_run_now_says_why_at_once() {
         (status, &answer["error"]["message"]),
         (503, &json!("no live worker serves crm_sync_queue: start one with rowcall run"))
     );
-    let _worker = serving(&scratch, Scripted::done());
+    // Before there is anybody who would run it.
     scratch
         .sql("update rowcall.targets set state = 'open', reason = 'the login is refused', next_probe_at = now() + interval '1 hour' where target = 'shopify:one'")
         .await;
+    let _worker = serving(&scratch, Scripted::done());
     let message = "shopify:one is probed first: the login is refused";
     known(&scratch).await;
     let (status, answer) = told(sync(json!({"queueId": 1}))).await;
+    assert_eq!((status, &answer["error"]["message"]), (503, &json!(message)));
+    scratch
+        .sql("update rowcall.targets set state = 'closed', next_probe_at = null; update crm_sync_queue set next_retry_at = now() + interval '1 hour';
+              insert into crm_sync_queue (client_id, customer_id, enrollment_id, action_type, stage_id) select 1, id, id, 'cancel_membership', 1 from customers")
+        .await;
+    let (status, answer) = told(sync(json!({"queueId": 2}))).await;
+    let message = "row 1 of the same customer goes first, and is tried again by itself";
     assert_eq!((status, &answer["error"]["message"]), (503, &json!(message)));
     scratch.sql("select rowcall.pause('crm_sync_queue', 'the season is over')").await;
     let (_, answer) = told(sync(json!({"queueId": 1}))).await;
@@ -270,6 +278,46 @@ async fn shopifys_signature_decides_and_a_replay_counts_once() {
     assert_eq!(told(other_topic).await.0, 200);
     let unreadable = signature("[]", SHOPIFY_SECRET);
     assert_eq!(refused(shopify(&web, "w3", "[]", &unreadable)).await, (400, "unreadable".to_owned()));
+}
+
+/// Which shop tells is not signed: one shop's secret must not speak for another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shops_own_secret_is_good_for_that_shop_only() {
+    let scratch = scratch(0).await;
+    scratch
+        .sql(
+            "insert into clients (crm_type, shop) values ('shopify', 'two');
+             insert into club_stages (client_id, name, threshold, tag) select id, 'Silver', 100, 'Silver' from clients where shop = 'two';
+             insert into rowcall.crm_credentials (client_id, webhook_secret) select id, 'old-one, own-one' from clients where shop = 'two'",
+        )
+        .await;
+    let web = Web::start(&scratch, locked()).await;
+    let body = order().to_string();
+    let (shared, own) = (signature(&body, SHOPIFY_SECRET), signature(&body, "own-one"));
+    let of_two = |webhook: &str, signature: &str| {
+        let request = web.post("/webhooks/shopify").header("x-shopify-topic", "orders/paid");
+        let request =
+            request.header("x-shopify-shop-domain", "TWO.myshopify.com").header("x-shopify-webhook-id", webhook);
+        request.header("x-shopify-hmac-sha256", signature).body(body.clone())
+    };
+    let refusal = (401, "unauthenticated".to_owned());
+    assert_eq!(refused(of_two("w1", &shared)).await, refusal);
+    assert_eq!(refused(shopify(&web, "w1", &body, &own)).await, refusal);
+    assert_eq!(told(of_two("w1", &own)).await, (200, json!({"answer": "enrolled in Silver"})));
+    assert_eq!(told(of_two("w1", &signature(&body, "old-one"))).await, (200, json!({"answer": "known already"})));
+    assert_eq!(told(shopify(&web, "w1", &body, &shared)).await, (200, json!({"answer": "enrolled in Silver"})));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_of_an_account_that_no_client_has_yet_is_to_come_again() {
+    let scratch = scratch(0).await;
+    scratch.sql("update clients set shop = 'two' where shop = 'one'").await;
+    let web = Web::start(&scratch, locked()).await;
+    let body = order().to_string();
+    let right = signature(&body, SHOPIFY_SECRET);
+    assert_eq!(refused(shopify(&web, "w1", &body, &right)).await, (503, "unknown_account".to_owned()));
+    scratch.sql("update clients set shop = 'one' where shop = 'two'").await;
+    assert_eq!(told(shopify(&web, "w1", &body, &right)).await, (200, json!({"answer": "enrolled in Silver"})));
 }
 
 #[tokio::test(flavor = "multi_thread")]

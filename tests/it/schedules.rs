@@ -247,3 +247,48 @@ async fn runs_past_their_time_go() {
     )
     .await;
 }
+
+/// Another worker worked it out before the time came, and writes it down after: the time has come, and comes no second time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_older_than_the_last_run_is_not_taken() {
+    let db = TestDatabase::unscheduled().await;
+    let store = db.store();
+    db.run("insert into rowcall.schedules (name, cron, statement) values ('s', '* * * * *', 'select 1')").await;
+    let unplanned = store.unplanned(false).await.unwrap().remove(0);
+    let late: Timestamp = "2026-03-01T10:00:00Z".parse().unwrap();
+    let next = "select coalesce(next_run_at at time zone 'utc', '-infinity')::text from rowcall.schedules";
+    for (ticked_at, is_taken) in
+        [("2026-03-01T10:00:00Z", false), ("2026-03-01T10:01:00Z", false), ("2026-03-01T09:59:00Z", true)]
+    {
+        db.run(&format!("update rowcall.schedules set planned = plan, next_run_at = null, ticked_at = '{ticked_at}'"))
+            .await;
+        let is_planned = store.plan(&[(unplanned.clone(), Ok(Some(late)))]).await.unwrap();
+        let planned = if is_taken { "2026-03-01 10:00:00" } else { "-infinity" };
+        assert_eq!((is_planned, db.get::<String>(next).await.as_str()), (is_taken, planned), "{ticked_at}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_that_came_before_a_new_schedule_was_read_are_made_up_for_once() {
+    let db = TestDatabase::unscheduled().await;
+    db.run(
+        "create table effects (what text);
+         insert into rowcall.schedules (name, cron, statement, missed, created_at)
+         select m, '0 0 * * *', format('insert into effects values (%L)', m), m, now() - interval '3 days'
+         from unnest('{once,skip}'::text[]) as m",
+    )
+    .await;
+    let _worker = db.worker(Scripted::done());
+    for name in ["once", "skip"] {
+        db.planned(name).await;
+    }
+    db.ran("done", 1).await;
+    assert_eq!(db.all::<String>("select what from effects").await, ["once"]);
+    // What an edit would have had come is not made up for.
+    db.run("update rowcall.schedules set cron = '1 0 * * *', ticked_at = now() - interval '2 days'").await;
+    for name in ["once", "skip"] {
+        db.planned(name).await;
+    }
+    let ahead = "select bool_and(next_run_at > now())::text from rowcall.schedules";
+    assert_eq!(db.get::<String>(ahead).await, "true");
+}

@@ -26,24 +26,54 @@ held as materialized (
         o.key,
         o.attempt,
         o.generation,
-        o.verdict,
-        o.delay,
+        v.verdict,
+        v.delay,
         o.result,
-        o.error,
+        case
+            when not f.is_own then o.error
+            else concat(o.error, ' Others came through since it last met this, so the fault is counted as its own.')
+        end as error,
         o.duration,
         o.uncertain,
         case
             when q.generation <> o.generation then 'superseded'
-            when o.verdict = 'retry'
+            when v.verdict = 'retry'
                 and q.attempts + 1 >= coalesce(
                     (select p.max_attempts from rowcall.queues as p where p.queue = 'crm_orders'),
                     q.max_attempts
                 )
                 then case when o.uncertain then 'unknown' else 'failed' end
-            else o.verdict
+            else v.verdict
         end as settled_as
     from outcome as o
     join public.crm_orders as q on q.id = o.key::rowcall.crm_orders_key
+    left join rowcall.crm_accounts as a on a.client_id = q.client_id
+    -- What every row of the account would meet spends no attempt, unless it is this one only that meets it: then it has the
+    -- delays of a row's own fault, so that a CRM which answers some for a while ends none.
+    cross join lateral (
+        select coalesce(
+            o.verdict = 'wait'
+                and o.duration is not null
+                and o.result ->> 'opens_breaker' = 'true'
+                and q.last_attempt_at < a.came_through_at,
+            false
+        ) as is_own
+    ) as f
+    cross join lateral (
+        select
+            case when f.is_own then 'retry' else o.verdict end as verdict,
+            case
+                when f.is_own then greatest(
+                    o.delay,
+                    (
+                        select extract(epoch from p.retry_delays[least(q.attempts + 1, cardinality(p.retry_delays))])
+                        from rowcall.queues as p
+                        where p.queue = 'crm_orders'
+                    )::double precision
+                )
+                else o.delay
+            end as delay
+    ) as v
     where q.claim_token = o.token
     order by q.id
     for no key update of q skip locked
@@ -61,6 +91,7 @@ written as (
             when h.settled_as in ('retry', 'failed', 'unknown') and h.duration is not null then q.attempts + 1
             else q.attempts
         end,
+        last_attempt_at = case when h.duration is null then q.last_attempt_at else now() end,
         next_retry_at = case
             when h.settled_as in ('retry', 'wait') then now() + h.delay * interval '1 second'
             else q.next_retry_at
@@ -116,7 +147,8 @@ news as materialized (
                 else greatest(rowcall.crm_calls('fetch_order') - (h.result ->> 'calls')::integer, 0)
             end
         ) as unspent,
-        min(h.delay) filter (where h.verdict = 'wait' and h.duration is not null) as rest
+        min(h.delay) filter (where h.verdict = 'wait' and h.duration is not null) as rest,
+        bool_or(h.verdict = 'done' and coalesce((h.result ->> 'calls')::integer, 1) > 0) as came_through
     from held as h
     join rowcall.crm_accounts as a on a.client_id = h.client_id
     group by a.target
@@ -125,6 +157,7 @@ news as materialized (
 account as materialized (
     select
         t.target,
+        n.came_through,
         n.unspent * coalesce(interval '1 minute' / t.calls_per_minute, interval '0') as unspent,
         -- Behind an open breaker the next probe is what they wait for.
         case
@@ -139,10 +172,11 @@ account as materialized (
 
 told as (
     update rowcall.targets as t
-    set spent_until = greatest(t.spent_until - a.unspent, a.rest_until)
+    set spent_until = greatest(t.spent_until - a.unspent, a.rest_until),
+        came_through_at = case when a.came_through then now() else t.came_through_at end
     from account as a
     where t.target = a.target
-      and (a.rest_until is not null or a.unspent > interval '0')
+      and (a.rest_until is not null or a.unspent > interval '0' or a.came_through)
 )
 
 select w.key, w.settled_as

@@ -125,39 +125,45 @@ candidate as materialized (
     cross join asked as k
     cross join lateral (
         (
-            select q.id, q.action_type, q.priority, q.next_retry_at, true as is_left
+            select q.id, q.action_type, null::timestamptz as tried_at, q.priority, q.next_retry_at, true as is_left
             from public.crm_sync_queue as q
             where q.id in (select r.id from running as r where r.client_id = a.client_id and r.is_left and not r.is_mine)
               and q.next_retry_at <= statement_timestamp()
         )
         union all
         (
-            select q.id, q.action_type, q.priority, q.next_retry_at, false
+            select q.id, q.action_type, null, q.priority, q.next_retry_at, false
             from public.crm_sync_queue as q
-            where q.client_id = a.client_id
+            where not a.is_open
+              and q.client_id = a.client_id
               and q.status = 'pending'
               and q.next_retry_at <= statement_timestamp()
               -- Asked anew while it runs.
               and (q.claimed_until is null or q.claimed_until <= statement_timestamp() or q.claimed_by in (select w.id from dead as w))
-              -- A look-up for each row that is looked at; as `not exists` it might become a join with all rows.
-              and (
-                  select o.id
-                  from public.crm_sync_queue as o
-                  where o.customer_id = q.customer_id
-                    and o.status in ('pending', 'processing')
-                    and o.id <> q.id
-                    and ((o.created_at, o.id) < (q.created_at, q.id) or o.status = 'processing')
-                  limit 1
-              ) is null
+              and rowcall.crm_row_before(q) is null
             order by q.priority desc, q.next_retry_at, q.id
             limit ceil(2.0 * k.rows / a.accounts)::bigint + $5::bigint
+        )
+        union all
+        (
+            -- What was tried longest ago probes an open breaker: a row that opens it again and again does not shut out the others.
+            select q.id, q.action_type, q.last_attempt_at, q.priority, q.next_retry_at, false
+            from public.crm_sync_queue as q
+            where a.is_open
+              and q.client_id = a.client_id
+              and q.status = 'pending'
+              and q.next_retry_at <= statement_timestamp()
+              and (q.claimed_until is null or q.claimed_until <= statement_timestamp() or q.claimed_by in (select w.id from dead as w))
+              and rowcall.crm_row_before(q) is null
+            order by q.last_attempt_at nulls first, q.priority desc, q.next_retry_at, q.id
+            limit 1 + $5::bigint
         )
     ) as d
     where a.is_known
       and k.rows > 0
     window front as (
         partition by a.client_id
-        order by d.is_left desc, d.priority desc, d.next_retry_at, d.id
+        order by d.is_left desc, d.tried_at nulls first, d.priority desc, d.next_retry_at, d.id
         rows unbounded preceding
     )
 ),
@@ -232,7 +238,7 @@ claimed as (
     ))
     returning
         q.id, q.generation, q.attempts, q.max_attempts, q.requested_by, q.client_id, q.customer_id, q.enrollment_id,
-        q.action_type, q.stage_id, q.old_stage_id, q.customer_crm_id, q.reason, q.steps, q.priority, q.next_retry_at,
+        q.action_type, q.stage_id, q.old_stage_id, q.customer_crm_id, q.crm_membership_id, q.reason, q.steps, q.priority, q.next_retry_at,
         q.claim_token
 ),
 
@@ -279,7 +285,7 @@ select
     c.attempts + 1 as attempt,
     coalesce((select q.max_attempts from rowcall.queues as q where q.queue = 'crm_sync_queue'), c.max_attempts) as max_attempts,
     c.claim_token <> $3::uuid as uncertain,
-    c.action_type as operation,
+    w.operation,
     rowcall.crm_account(c.client_id) || jsonb_build_object(
         'customer', (
             select jsonb_build_object(
@@ -292,12 +298,35 @@ select
             from (select) as one
             left join public.customers as u on u.id = c.customer_id
         ),
-        'club', coalesce(rowcall.crm_club(c.stage_id), '{}'),
+        'club', coalesce(rowcall.crm_club(w.stage_id), '{}'),
         'previous_club', rowcall.crm_club(c.old_stage_id),
         'reason', c.reason,
         'enrollment_id', c.enrollment_id,
+        -- What was made when the customer joined what they are to leave.
+        'membership_id', case c.action_type
+            when 'cancel_membership' then coalesce(
+                c.crm_membership_id,
+                (select e.crm_membership_id from public.enrollments as e where e.id = c.enrollment_id)
+            )
+            when 'upgrade_membership' then (
+                select e.crm_membership_id
+                from public.enrollments as e
+                where e.customer_id = c.customer_id
+                  and e.stage_id = c.old_stage_id
+                  and e.crm_membership_id is not null
+                order by e.enrolled_at desc, e.id desc
+                limit 1
+            )
+        end,
+        'unwanted', rowcall.crm_unwanted(w.operation, c.customer_id, c.enrollment_id, w.stage_id),
         'steps', c.steps
     ) as payload,
     c.claim_token as token
 from claimed as c
+cross join lateral (
+    select
+        o.operation,
+        case when o.operation = c.action_type then c.stage_id else c.old_stage_id end as stage_id
+    from rowcall.crm_operation(c.action_type, c.enrollment_id) as o (operation)
+) as w
 order by c.priority desc, c.next_retry_at, c.id

@@ -48,15 +48,7 @@ where (
               and q.status = 'pending'
               and q.next_retry_at <= now()
               and (q.claimed_until is null or q.claimed_until <= now())
-              and (
-                  select o.id
-                  from public.crm_sync_queue as o
-                  where o.customer_id = q.customer_id
-                    and o.status in ('pending', 'processing')
-                    and o.id <> q.id
-                    and ((o.created_at, o.id) < (q.created_at, q.id) or o.status = 'processing')
-                  limit 1
-              ) is null
+              and rowcall.crm_row_before(q) is null
             order by q.priority desc, q.next_retry_at, q.id
             limit 1
         ) is not null

@@ -23,6 +23,7 @@ held as materialized (
         q.id,
         q.client_id,
         q.customer_id,
+        q.customer_crm_id,
         q.enrollment_id,
         q.action_type,
         q.claimed_by,
@@ -30,24 +31,54 @@ held as materialized (
         o.key,
         o.attempt,
         o.generation,
-        o.verdict,
-        o.delay,
+        v.verdict,
+        v.delay,
         o.result,
-        o.error,
+        case
+            when not f.is_own then o.error
+            else concat(o.error, ' Others came through since it last met this, so the fault is counted as its own.')
+        end as error,
         o.duration,
         o.uncertain,
         case
             when q.generation <> o.generation then 'superseded'
-            when o.verdict = 'retry'
+            when v.verdict = 'retry'
                 and q.attempts + 1 >= coalesce(
                     (select p.max_attempts from rowcall.queues as p where p.queue = 'crm_sync_queue'),
                     q.max_attempts
                 )
                 then case when o.uncertain then 'unknown' else 'failed' end
-            else o.verdict
+            else v.verdict
         end as settled_as
     from outcome as o
     join public.crm_sync_queue as q on q.id = o.key::rowcall.crm_sync_queue_key
+    left join rowcall.crm_accounts as a on a.client_id = q.client_id
+    -- What every row of the account would meet spends no attempt, unless it is this one only that meets it: then it has the
+    -- delays of a row's own fault, so that a CRM which answers some for a while ends none.
+    cross join lateral (
+        select coalesce(
+            o.verdict = 'wait'
+                and o.duration is not null
+                and o.result ->> 'opens_breaker' = 'true'
+                and q.last_attempt_at < a.came_through_at,
+            false
+        ) as is_own
+    ) as f
+    cross join lateral (
+        select
+            case when f.is_own then 'retry' else o.verdict end as verdict,
+            case
+                when f.is_own then greatest(
+                    o.delay,
+                    (
+                        select extract(epoch from p.retry_delays[least(q.attempts + 1, cardinality(p.retry_delays))])
+                        from rowcall.queues as p
+                        where p.queue = 'crm_sync_queue'
+                    )::double precision
+                )
+                else o.delay
+            end as delay
+    ) as v
     where q.claim_token = o.token
     order by q.id
     for no key update of q skip locked
@@ -72,7 +103,7 @@ written as (
             else q.next_retry_at
         end,
         error_message = case
-            when h.settled_as = 'done' then null
+            when h.settled_as = 'done' then h.result ->> 'unwanted'
             when h.settled_as = 'superseded' then q.error_message
             else h.error
         end,
@@ -98,7 +129,7 @@ written as (
         end
     from held as h
     where q.id = h.id
-    returning h.key, h.settled_as, q.id, q.customer_id
+    returning h.key, h.settled_as, q.id, q.client_id, q.customer_id, h.customer_crm_id
 ),
 
 history as (
@@ -118,7 +149,10 @@ learned as materialized (
     select
         h.customer_id,
         h.result ->> 'crm_customer_id' as crm_customer_id,
-        case when h.action_type <> 'cancel_membership' then h.enrollment_id end as enrollment_id,
+        -- Of an upgrade that only left the old tier, nothing is learned of the new one.
+        case
+            when coalesce(h.result ->> 'operation', h.action_type) <> 'cancel_membership' then h.enrollment_id
+        end as enrollment_id,
         h.result ->> 'crm_membership_id' as crm_membership_id
     from held as h
     where h.settled_as <> 'superseded'
@@ -171,7 +205,8 @@ news as materialized (
                 else greatest(rowcall.crm_calls(h.action_type) - (h.result ->> 'calls')::integer, 0)
             end
         ) as unspent,
-        min(h.delay) filter (where h.verdict = 'wait' and h.duration is not null) as rest
+        min(h.delay) filter (where h.verdict = 'wait' and h.duration is not null) as rest,
+        bool_or(h.verdict = 'done' and coalesce((h.result ->> 'calls')::integer, 1) > 0) as came_through
     from held as h
     join rowcall.crm_accounts as a on a.client_id = h.client_id
     group by a.target
@@ -180,6 +215,7 @@ news as materialized (
 account as materialized (
     select
         t.target,
+        n.came_through,
         n.unspent * coalesce(interval '1 minute' / t.calls_per_minute, interval '0') as unspent,
         -- Behind an open breaker the next probe is what they wait for.
         case
@@ -194,10 +230,11 @@ account as materialized (
 
 told as (
     update rowcall.targets as t
-    set spent_until = greatest(t.spent_until - a.unspent, a.rest_until)
+    set spent_until = greatest(t.spent_until - a.unspent, a.rest_until),
+        came_through_at = case when a.came_through then now() else t.came_through_at end
     from account as a
     where t.target = a.target
-      and (a.rest_until is not null or a.unspent > interval '0')
+      and (a.rest_until is not null or a.unspent > interval '0' or a.came_through)
 ),
 
 -- Whoever is next of a customer that is free again.
@@ -206,9 +243,21 @@ rung as materialized (
     where exists (
         select
         from written as w
-        join public.crm_sync_queue as o on o.customer_id = w.customer_id
+        cross join lateral (
+            select o.id
+            from public.crm_sync_queue as o
+            where o.customer_id = w.customer_id
+              and o.status in ('pending', 'processing')
+            union all
+            select o.id
+            from public.crm_sync_queue as o
+            where w.customer_id is null
+              and o.customer_id is null
+              and o.client_id = w.client_id
+              and o.customer_crm_id = w.customer_crm_id
+              and o.status in ('pending', 'processing')
+        ) as o
         where w.settled_as not in ('retry', 'wait')
-          and o.status in ('pending', 'processing')
           and o.id <> all (array(select w.id from written as w where w.settled_as <> 'superseded'))
     )
 )

@@ -44,8 +44,13 @@ impl<'a> Attempt<'a> {
         Ok(Self { crm, http, account, name, target, limits })
     }
 
-    /// Makes the change.
+    /// Makes the change, if it is wanted still.
     pub(super) async fn change(self, change: Change, payload: &Payload) -> Ended {
+        if let Some(why) = &payload.unwanted {
+            let result =
+                json!({"crm_type": self.account.crm_type, "target": self.target, "changed": false, "unwanted": why});
+            return self.end(result, 0, false, Ok(()));
+        }
         let remembered = || Found { steps: payload.steps.clone().unwrap_or_default(), ..Found::default() };
         let (found, calls, done) = match self.open(change, payload, remembered()).await {
             Ok(mut provider) => {
@@ -57,7 +62,7 @@ impl<'a> Attempt<'a> {
         let Found { customer_id, membership_id, steps, has_changed, has_looked } = found;
         let membership_id = membership_id.or_else(|| steps.new_membership_id.clone());
         let mut result = json!({
-            "crm_type": self.account.crm_type, "target": self.target,
+            "crm_type": self.account.crm_type, "target": self.target, "operation": change.as_str(),
             "crm_customer_id": customer_id, "crm_membership_id": membership_id, "changed": has_changed,
         });
         if steps != Steps::default() {
@@ -181,10 +186,16 @@ impl Ended {
             Err(failure) => Outcome::from(failure),
         };
         let is_done = outcome.fault.is_none();
-        let tells_of_target = self.calls > 0 || outcome.fault.is_some_and(Fault::opens_breaker);
+        let opens_breaker = outcome.fault.is_some_and(Fault::opens_breaker);
+        let tells_of_target = self.calls > 0 || opens_breaker;
+        let mut result = self.result;
+        if opens_breaker && self.calls > 0 {
+            // Should it be this row only that meets it, the row bears it.
+            result["opens_breaker"] = json!(true);
+        }
         Outcome {
             uncertain: outcome.uncertain || (was_uncertain && !self.has_looked && !is_done),
-            result: Some(self.result),
+            result: Some(result),
             unasked: self.calls == 0,
             target: tells_of_target.then_some(self.target),
             ..outcome

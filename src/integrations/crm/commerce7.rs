@@ -66,9 +66,9 @@ impl Settings {
         let calls = match change {
             // Search, create the customer, list, look up address and card, create.
             Some(Change::Add) => 6.0,
-            // Search, list, cancel, look again.
-            Some(Change::Cancel) => 4.0,
-            Some(Change::Upgrade) => 8.0,
+            // Search, list, look for what was made, cancel, look again.
+            Some(Change::Cancel) => 5.0,
+            Some(Change::Upgrade) => 9.0,
             // The order, and its customer.
             None => 2.0,
         };

@@ -7,16 +7,19 @@
 //! {"crm_type": "commerce7 | shopify", "client_id": 4, "tenant": "north", "shop": "one-shop",
 //!  "customer": {"email": "", "crm_customer_id": "", "first_name": "", "last_name": "", "country_code": ""},
 //!  "club": {"crm_club_id": "", "tag": "", "name": "", "pickup_inventory_location_id": ""}, "previous_club": null,
-//!  "reason": "", "enrollment_id": 9, "steps": {"new_membership_id": "", "cancelled_old_at": ""},
+//!  "reason": "", "enrollment_id": 9, "membership_id": "", "unwanted": null, "steps": {"new_membership_id": "", "cancelled_old_at": ""},
 //!  "credentials": {"app_id": "", "key": "", "access_token": ""}}
 //! ```
 //!
-//! A fourth operation, `fetch_order`, asks Commerce7 again for the order of a webhook: `{"crm_type", "tenant", "order_id",
-//! "webhook_id", "event", "credentials"}`. `credentials` come from a table that only the worker's role reads; without them
-//! those of the environment are used. They are secrets from the moment they are parsed, and a job shows no payload.
+//! `membership_id` is what was made when the customer joined the club that is to be left: Commerce7's membership, Shopify's tag.
+//! What is `unwanted`, for the reason that stands there, is done without a call.
 //!
-//! **What `settle.sql` gets**, with every verdict as far as the attempt came: `{"crm_type", "target", "crm_customer_id",
-//! "crm_membership_id", "steps", "changed", "calls"}`; Shopify's membership is the tag. `steps` belong back into the payload of the next
+//! A fourth operation, `fetch_order`, asks Commerce7 again for the order of a webhook: `{"crm_type", "tenant", "order_id",
+//! "webhook_id", "event", "credentials"}`. `credentials` come from a table that only the worker's role reads, and count where
+//! `CRM_CREDENTIALS` says so; without them those of the environment are used. They are secrets from the moment they are parsed, and a job shows no payload.
+//!
+//! **What `settle.sql` gets**, with every verdict as far as the attempt came: `{"crm_type", "target", "operation",
+//! "crm_customer_id", "crm_membership_id", "steps", "changed", "calls"}`; Shopify's membership is the tag. `steps` belong back into the payload of the next
 //! attempt of the same request. `fetch_order` gives `{"crm_type", "target", "notice"}`, and the notice names people: history
 //! must not keep it.
 //!
@@ -58,7 +61,7 @@ pub enum UpgradeOrder {
 /// Where the credentials of clients are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialsFrom {
-    /// In the environment, one pair for every tenant.
+    /// In the environment, one pair for every tenant; those with clients are not used.
     Environment,
     /// With each client, in the database; the environment's for those who have none.
     Clients,
@@ -98,17 +101,15 @@ impl Crm {
 
     async fn run(&self, job: &Job, limits: &Limits) -> Result<Ended, Failure> {
         let http = self.http.as_ref().map_err(|missing| Failure::new(Fault::Configuration, missing))?;
-        let change = match job.operation.as_str() {
-            "add_membership" => Change::Add,
-            "cancel_membership" => Change::Cancel,
-            "upgrade_membership" => Change::Upgrade,
-            "fetch_order" => {
-                let payload = OrderPayload::of(job)?;
-                return Ok(Attempt::new(self, http, &payload.account, limits)?.fetch(&payload).await);
-            }
-            other => return Err(Wrong::Operation(other.chars().take(40).collect()).into()),
-        };
-        let payload = Payload::of(job)?;
+        if job.operation == "fetch_order" {
+            let mut payload = OrderPayload::of(job)?;
+            payload.account.choose(self.settings.credentials);
+            return Ok(Attempt::new(self, http, &payload.account, limits)?.fetch(&payload).await);
+        }
+        let unknown = || Wrong::Operation(job.operation.chars().take(40).collect());
+        let change = Change::of(&job.operation).ok_or_else(unknown)?;
+        let mut payload = Payload::of(job)?;
+        payload.account.choose(self.settings.credentials);
         Ok(Attempt::new(self, http, &payload.account, limits)?.change(change, &payload).await)
     }
 }

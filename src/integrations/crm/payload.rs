@@ -5,7 +5,9 @@
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::CredentialsFrom;
 use crate::job::Job;
 use crate::notice::{CrmType, shopify};
 
@@ -26,6 +28,12 @@ pub(super) struct Payload {
     pub(super) previous_club: Option<Club>,
     #[serde(default)]
     pub(super) steps: Option<Steps>,
+    /// Of what is to end, where it is known: Commerce7's membership, Shopify's tag.
+    #[serde(default)]
+    membership_id: Option<String>,
+    /// Why there is nothing to do any more.
+    #[serde(default)]
+    pub(super) unwanted: Option<String>,
 }
 
 /// An order that is asked for again.
@@ -103,6 +111,8 @@ pub(super) enum Wrong {
     Operation(String),
     #[error("The request cannot be read: its payload lacks something or has it in another form; run rowcall migrate.")]
     Payload,
+    #[error("The client's CRM is neither commerce7 nor shopify; set clients.crm_type, then use rowcall.retry.")]
+    CrmType,
     #[error(
         "The client has no Commerce7 tenant, or none that Commerce7 could have; set clients.tenant, then use rowcall.retry."
     )]
@@ -127,16 +137,34 @@ pub(super) enum Wrong {
     OrderId,
 }
 
+impl Wrong {
+    /// What is wrong with a payload that cannot be read. The parser's own words would quote it.
+    fn of(job: &Job) -> Self {
+        let Ok(fields) = job.payload::<Map<String, Value>>() else { return Self::Payload };
+        let is_known = fields.get("crm_type").is_some_and(|crm_type| CrmType::deserialize(crm_type).is_ok());
+        if is_known { Self::Payload } else { Self::CrmType }
+    }
+}
+
 impl Payload {
     pub(super) fn of(job: &Job) -> Result<Self, Wrong> {
-        // The parser's own words would quote the payload.
-        job.payload().map_err(|_| Wrong::Payload)
+        job.payload().map_err(|_| Wrong::of(job))
+    }
+
+    /// Commerce7's membership that is to end, where it is known.
+    pub(super) fn membership_id(&self) -> Option<&str> {
+        identifier(self.membership_id.as_deref())
+    }
+
+    /// Shopify's tag that is to end, where it is known.
+    pub(super) fn made_tag(&self) -> Option<&str> {
+        tag(self.membership_id.as_deref())
     }
 }
 
 impl OrderPayload {
     pub(super) fn of(job: &Job) -> Result<Self, Wrong> {
-        job.payload().map_err(|_| Wrong::Payload)
+        job.payload().map_err(|_| Wrong::of(job))
     }
 
     pub(super) fn order_id(&self) -> Result<&str, Wrong> {
@@ -145,6 +173,13 @@ impl OrderPayload {
 }
 
 impl Account {
+    /// Leaves out the client's own credentials where the environment's are meant.
+    pub(super) fn choose(&mut self, from: CredentialsFrom) {
+        if from == CredentialsFrom::Environment {
+            self.credentials = None;
+        }
+    }
+
     /// Commerce7's tenant, or Shopify's shop by its name.
     pub(super) fn name(&self) -> Result<String, Wrong> {
         match self.crm_type {
@@ -185,11 +220,15 @@ impl Club {
         identifier(self.crm_club_id.as_deref()).ok_or(Wrong::ClubId)
     }
 
-    /// Shopify would take a comma for the end of a tag.
     pub(super) fn tag(&self) -> Result<&str, Wrong> {
-        let tag = self.tag.as_deref().map(str::trim).filter(|tag| !tag.is_empty() && !tag.contains(','));
-        tag.filter(|tag| tag.chars().count() <= TAG_CHARS_MAX && !tag.chars().any(char::is_control)).ok_or(Wrong::Tag)
+        tag(self.tag.as_deref()).ok_or(Wrong::Tag)
     }
+}
+
+/// Shopify would take a comma for the end of a tag.
+fn tag(text: Option<&str>) -> Option<&str> {
+    let tag = text.map(str::trim).filter(|tag| !tag.is_empty() && !tag.contains(','));
+    tag.filter(|tag| tag.chars().count() <= TAG_CHARS_MAX && !tag.chars().any(char::is_control))
 }
 
 /// An id that can stand in an address or in a header without meaning anything else there.
@@ -201,7 +240,7 @@ fn identifier(text: Option<&str>) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

@@ -16,6 +16,22 @@ pub(super) enum Change {
     Upgrade,
 }
 
+impl Change {
+    /// The change that the queue's word means.
+    pub(super) fn of(operation: &str) -> Option<Self> {
+        [Self::Add, Self::Cancel, Self::Upgrade].into_iter().find(|change| change.as_str() == operation)
+    }
+
+    /// The queue's word for it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "add_membership",
+            Self::Cancel => "cancel_membership",
+            Self::Upgrade => "upgrade_membership",
+        }
+    }
+}
+
 /// What an attempt has come to know and to do, whether or not it got to its end.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -34,7 +50,7 @@ pub(super) trait Provider: Send {
     /// Makes the customer a member; the membership's id, whoever made it.
     fn add<'a>(&'a mut self, club: &'a Club) -> BoxFuture<'a, Result<String, Failure>>;
 
-    /// Ends every membership of the club; the id of one of them, if there was any.
+    /// Ends the membership that was made for it, and every other of the club; the id of one of them, if there was any.
     fn cancel<'a>(&'a mut self, club: &'a Club) -> BoxFuture<'a, Result<Option<String>, Failure>>;
 
     /// Whether the two are one to this CRM.

@@ -66,6 +66,14 @@ fn an_order_is_read() {
 }
 
 #[test]
+fn a_refund_has_an_id_of_its_own() {
+    let refund = json!({"id": 509_562_969, "order_id": 450_789_469, "transactions": []});
+    let notice = read(&of("refunds/create"), refund.to_string().as_bytes()).unwrap().unwrap();
+    assert_eq!((notice.refund_id.as_deref(), notice.order_id.as_deref()), (Some("509562969"), Some("450789469")));
+    assert_eq!(read(&of("orders/paid"), order().to_string().as_bytes()).unwrap().unwrap().refund_id, None);
+}
+
+#[test]
 fn an_order_of_nobody_has_an_address_at_most() {
     let mut order = order();
     order["customer"] = json!(null);

@@ -80,6 +80,11 @@ pub(super) fn change(tenant: &mut Tenant, id: &str, body: &Value) -> Changed {
     let Some(membership) = tenant.memberships.iter_mut().find(|membership| membership["id"] == id) else {
         return (not_found(), None);
     };
+    if body.get("cancelDate").is_some_and(Value::is_null) && membership["status"] != "Cancelled" {
+        membership["cancelDate"] = Value::Null;
+        let effect = json!({"effect": "membership-kept", "customer_id": membership["customerId"], "membership_id": id});
+        return ((200, membership.clone()), Some(effect));
+    }
     let Some(at) = parsed(&body["cancelDate"]) else {
         return (invalid(&[("cancelDate", "must be an ISO 8601 date")]), None);
     };

@@ -151,3 +151,29 @@ async fn who_picks_up_needs_no_address_and_no_card() {
     world.done(&job(Commerce7, "add_membership", pickup)).await;
     assert_eq!(world.member_of(Commerce7, email), ["gold"]);
 }
+
+#[tokio::test]
+async fn a_membership_that_is_to_end_is_kept_and_one_on_hold_is_for_a_person() {
+    let world = World::new().await;
+    let id = world.done(&add(Commerce7)).await["crm_membership_id"].clone();
+    let url = format!("{}/v1/club-membership/{}", world.fake.address(), id.as_str().unwrap());
+    let ends = json!({"cancelDate": "2100-01-01T00:00:00.000Z", "cancellationReason": "Other"});
+    let request = reqwest::Client::new().put(url).basic_auth("sandbox-app", Some("sandbox-key"));
+    let told = request.header("tenant", "north").header("content-type", "application/json").body(ends.to_string());
+    assert_eq!(told.send().await.unwrap().status(), 200);
+    for is_changed in [true, false] {
+        let result = world.done(&add(Commerce7)).await;
+        assert_eq!((&result["crm_membership_id"], &result["changed"]), (&id, &json!(is_changed)));
+        assert_eq!(world.effects("membership-kept").len(), 1);
+    }
+    assert_eq!(world.effects("membership-created").len(), 1);
+
+    let customer = world.fake.log()[0]["customer_id"].clone();
+    let held = json!({"id": id, "customerId": customer, "clubId": "gold", "status": "On Hold", "cancelDate": null});
+    let list = json!({"clubMemberships": [held], "total": 1});
+    world.fake.fault(Script::new(Kind::Answer { status: 200, body: list }).at("GET /club-membership"));
+    let outcome = world.execute(&add(Commerce7)).await;
+    assert_fault(&outcome, Fault::Item, "on hold");
+    assert!(outcome.error.unwrap().contains("on hold"));
+    assert_eq!(world.effects("membership-created").len(), 1);
+}

@@ -65,4 +65,10 @@ async fn a_client_has_its_own_way_in() {
         assert_fault(&outcome, fault, "what no header can carry");
     }
     assert_eq!(world.fake.log().len(), 2);
+    // Where the environment's are meant, a client's own are not tried.
+    let world = World::new().await;
+    for which in Which::BOTH {
+        let own = json!({"app_id": "west-app", "key": "west-key", "access_token": "west-token"});
+        world.done(&job(which, "add_membership", |payload| payload["credentials"] = own)).await;
+    }
 }

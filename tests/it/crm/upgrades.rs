@@ -128,3 +128,33 @@ async fn a_member_who_comes_back_is_a_member_again() {
         }
     }
 }
+
+/// The tier has moved to another club or tag since the customer joined.
+#[tokio::test]
+async fn what_was_made_is_what_is_ended() {
+    for which in Which::BOTH {
+        let world = World::new().await;
+        let made = world.done(&add_silver(which)).await["crm_membership_id"].clone();
+        let leave = job(which, "cancel_membership", |payload| payload["membership_id"] = made.clone());
+        let result = world.done(&leave).await;
+        assert_eq!((tiers(&world, which), &result["crm_membership_id"]), (vec![], &made), "{which:?}");
+        // Its answer was lost: it is over, and that is known.
+        world.done(&leave).await;
+
+        let made = world.done(&add_silver(which)).await["crm_membership_id"].clone();
+        let moved = |payload: &mut Value| {
+            payload["membership_id"] = made.clone();
+            payload["previous_club"] = json!({"crm_club_id": "bronze", "tag": "bronze"});
+        };
+        world.done(&job(which, "upgrade_membership", moved)).await;
+        assert_eq!(tiers(&world, which), ["gold"], "{which:?}");
+    }
+    let world = World::new().await;
+    let unknown = |payload: &mut Value| payload["membership_id"] = json!("00000000-0000-4000-8000-000000000000");
+    let outcome = world.execute(&job(Commerce7, "cancel_membership", unknown)).await;
+    assert_fault(&outcome, Fault::Item, "it is gone, and nobody knows how");
+    assert_eq!(world.fake.log(), Vec::<Value>::new());
+    world.done(&add(Commerce7)).await;
+    world.done(&job(Commerce7, "cancel_membership", unknown)).await;
+    assert_eq!(tiers(&world, Commerce7), Vec::<String>::new(), "another of the club was there to be ended");
+}

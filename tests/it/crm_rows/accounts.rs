@@ -181,3 +181,74 @@ async fn one_clients_refused_login_leaves_the_others_running_and_its_own_rows_un
         .await;
     assert_eq!(crm.text("select state from rowcall.targets where target = 'shopify:shut'").await, "closed");
 }
+
+/// An adopted table may have clients whose account is still to come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_without_an_account_stops_nobody_and_its_rows_are_handed_out_to_say_so() {
+    let crm = Crm::new().await;
+    let (good, bad) = (crm.tenant("north").await, crm.shop("none").await);
+    let (good, bad) = (crm.asking(good, 1).await, crm.asking(bad, 1).await);
+    crm.db
+        .run(
+            "alter table clients drop constraint clients_account_is_named, alter column crm_type drop not null;
+             update clients set crm_type = null, shop = null where shop = 'none'",
+        )
+        .await;
+    assert_eq!(keys(&crm.claim(10).await), good);
+    let job = crm.claim_one().await;
+    assert_eq!(vec![job.key.clone()], bad);
+    let payload: serde_json::Value = job.payload().unwrap();
+    assert_eq!((&payload["crm_type"], &payload["shop"]), (&json!(null), &json!(null)));
+    crm.settle(job, Failure::new(Fault::Item, "the client names no CRM")).await;
+    assert_eq!(crm.text("select state from rowcall.work where key = '2'").await, "failed");
+}
+
+/// The CRM fails at one row, however urgent it is: the others pass it by, and it bears the fault itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_opens_the_breaker_each_time_shuts_out_nobody_and_ends() {
+    let crm = Crm::new().await;
+    let client = crm.shop("one").await;
+    let poison = crm.asking(client, 1).await.remove(0);
+    crm.db.run("update crm_sync_queue set priority = 10").await;
+    let breaker = async |state: &str| {
+        let sql = format!(
+            "update rowcall.targets set state = '{state}', reason = 'HTTP 500', next_probe_at = now() where target = 'shopify:one';
+             update crm_sync_queue set next_retry_at = now() where status = 'pending'"
+        );
+        crm.db.run(&sql).await;
+    };
+    let mut settled = Vec::new();
+    for round in 0..6 {
+        if round > 0 {
+            let other = crm.asking(client, 1).await.remove(0);
+            breaker("open").await;
+            let probe = crm.claim_one().await;
+            assert_eq!(probe.key, other, "round {round}");
+            crm.settle(probe, done()).await;
+            breaker("closed").await;
+        }
+        let job = crm.claim(1).await.remove(0);
+        assert_eq!(job.key, poison, "the more urgent first");
+        breaker("open").await;
+        let failure = Failure::new(Fault::Outage, "Shopify is not available just now (HTTP 500).");
+        let result = Some(json!({"calls": 1, "opens_breaker": true}));
+        settled.push(crm.settle(job, Outcome { result, ..failure.into() }).await);
+        if round == 2 {
+            let put_off = format!(
+                "select next_retry_at > now() + interval '100 seconds' from crm_sync_queue where id = {poison}"
+            );
+            assert_eq!(crm.text(&put_off).await, "true", "as after any fault of its own");
+        }
+        // Nobody else came through since: it may be everybody's trouble.
+        if round > 0 && round < 5 {
+            breaker("open").await;
+            let failure = Failure::new(Fault::Outage, "Shopify is not available just now (HTTP 500).");
+            let result = Some(json!({"calls": 1, "opens_breaker": true}));
+            assert_eq!(crm.settle(crm.claim_one().await, Outcome { result, ..failure.into() }).await, "wait");
+        }
+    }
+    assert_eq!(settled, ["wait", "retry", "retry", "retry", "retry", "failed"]);
+    let row = format!("select concat_ws(' ', status, attempts, error_message) from crm_sync_queue where id = {poison}");
+    let row = crm.text(&row).await;
+    assert!(row.starts_with("failed 5 Shopify is not") && row.ends_with("counted as its own."), "{row}");
+}

@@ -71,6 +71,58 @@ async fn a_row_made_earlier_and_seen_later_waits_for_the_one_that_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whatever_somebody_makes_of_a_row_that_runs_nothing_of_its_customer_runs_beside_it() {
+    let crm = Crm::new().await;
+    let client = crm.shop("one").await;
+    for edit in ["status = 'failed'", "action_type = 'cancel_membership'", "status = 'completed'"] {
+        let customer = crm.member(client).await;
+        let runs = crm.ask(customer, "add_membership").await;
+        let job = crm.claim_one().await;
+        crm.db.run(&format!("update crm_sync_queue set {edit} where id = {runs}")).await;
+        let earlier = crm.ask(customer, "cancel_membership").await;
+        crm.db.run(&format!("update crm_sync_queue set created_at = '2026-01-01' where id = {earlier}")).await;
+        assert!(crm.claim(10).await.is_empty(), "{edit}");
+        assert_eq!(crm.settle(job, done()).await, "superseded");
+        for job in crm.claim(10).await {
+            crm.settle(job, done()).await;
+        }
+        crm.db.run("delete from crm_sync_queue").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_name_a_customer_by_the_crms_id_only_keep_their_order() {
+    let crm = Crm::new().await;
+    let client = crm.shop("one").await;
+    let known = crm.member(client).await;
+    crm.db.run("update customers set crm_customer_id = '77'").await;
+    let ask = async |id: &str, action: &str| -> String {
+        let row = format!(
+            "insert into crm_sync_queue (client_id, customer_crm_id, action_type, stage_id)
+             select {client}, '{id}', '{action}', min(id) from club_stages returning id::text"
+        );
+        crm.db.get(&row).await
+    };
+    let first = [ask("77", "add_membership").await, ask("88", "add_membership").await];
+    let mut next = [ask("77", "cancel_membership").await, ask("88", "cancel_membership").await];
+    assert_eq!(
+        crm.text("select string_agg(customer_id::text, ' ') from crm_sync_queue").await,
+        format!("{known} {known}")
+    );
+    let jobs = crm.claim(10).await;
+    assert_eq!(keys(&jobs), first);
+    let ear = crate::database::Ear::on(&crm.db).await;
+    for job in jobs {
+        crm.settle(job, done()).await;
+        assert_eq!(ear.heard().await, ["crm_sync_queue"]);
+    }
+    let mut followed = keys(&crm.claim(10).await);
+    followed.sort();
+    next.sort();
+    assert_eq!(followed, next);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn clients_take_turns_whoever_has_the_longest_backlog() {
     let crm = Crm::new().await;
     crm.db.run("update rowcall.queues set part_slots = null where queue = 'crm_sync_queue'").await;

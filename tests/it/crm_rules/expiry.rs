@@ -1,6 +1,9 @@
 //! Enrollments expire: marked, flagged, queued; and what would happen can be looked at first.
 
+use serde_json::json;
+
 use super::super::crm_rows::Crm;
+use super::{hear, notice};
 
 const DUE: &str = "update enrollments set expires_at = now() - interval '1 minute'";
 
@@ -118,4 +121,56 @@ async fn whoever_enrolls_while_their_old_enrollment_expires_stays_a_member() {
     );
     assert_eq!(crm.text("select is_member from customers").await, "true");
     assert_eq!(crm.enrollments().await, "Silver expired, Gold active");
+}
+
+/// The order of their rows is the one in which the customer's lock was held, whichever transaction began first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customers_rows_stand_in_the_order_in_which_they_came_to_be() {
+    let crm = Crm::new().await;
+    let client = crm.shop("one").await;
+    crm.member(client).await;
+    crm.db.run("update customers set crm_customer_id = 'c-1'").await;
+    crm.db.run(DUE).await;
+    let ordered = "select string_agg(action_type, ' ' order by created_at, id) from crm_sync_queue";
+    let mut rows = Vec::new();
+    for (webhook, total) in [("w1", "150.00"), ("w3", "600.00")] {
+        // It has begun, and what comes in between overtakes it.
+        let begun = crm.db.connect().await;
+        begun.batch_execute("begin; select now()").await.unwrap();
+        if rows.is_empty() {
+            crm.db.run("select * from process_expired_enrollments()").await;
+        } else {
+            crm.db.run("update enrollments set status = 'expired', expires_at = now() where status = 'active'").await;
+            crm.hear("w2", json!({"order_id": "1002", "total": "150.00"})).await;
+        }
+        hear(&begun, &notice(webhook, &json!({"order_id": webhook, "total": total}))).await;
+        begun.batch_execute("commit").await.unwrap();
+        rows.push(crm.text(ordered).await);
+    }
+    assert_eq!(rows[0], "cancel_membership add_membership");
+    assert_eq!(rows[1], "cancel_membership add_membership add_membership upgrade_membership");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enrollment_that_a_person_cancels_ends_its_membership_and_the_flag() {
+    let crm = Crm::new().await;
+    let client = crm.shop("one").await;
+    let all: [&[(&str, bool)]; 3] =
+        [&[("Silver", false)], &[("Silver", false), ("Silver", false)], &[("Silver", false)]];
+    customers(&crm, client, &all).await;
+    crm.db
+        .run(
+            "update enrollments set crm_membership_id = 'm-' || customer_id;
+             update enrollments set status = 'expired' where customer_id = 3;
+             update enrollments set status = 'cancelled' where id in (select min(id) from enrollments group by customer_id)",
+        )
+        .await;
+    assert_eq!(crm.text("select string_agg(is_member::text, ' ' order by id) from customers").await, "false true true");
+    let queued = "select string_agg(concat_ws(' ', customer_id, action_type, crm_membership_id, status, reason), ', ' order by id) from crm_sync_queue";
+    let row = |n: i32| format!("{n} cancel_membership m-{n} pending the enrollment was cancelled");
+    assert_eq!(crm.text(queued).await, row(1), "another keeps the second customer's, and the third's was over");
+    assert_eq!(crm.text("select count(ended_at) from enrollments").await, "2");
+    crm.db.run("update enrollments set status = 'cancelled' where status = 'active'").await;
+    assert_eq!(crm.text(queued).await, [row(1), row(2)].join(", "));
+    assert_eq!(crm.text("select is_member from customers where id = 2").await, "false");
 }

@@ -64,7 +64,7 @@ async fn what_a_single_notice_is_made_of() {
         (json!({"currency": "usd"}), "enrolled in Silver"),
         (json!({"currency": null}), "enrolled in Silver"),
         (json!({"order_id": null}), "ignored: not about an order"),
-        (json!({"tenant_or_shop": "another"}), "ignored: no client has this account"),
+        (json!({"tenant_or_shop": "another"}), "nobody's"),
         (json!({"tenant_or_shop": "ONE.myshopify.com"}), "enrolled in Silver"),
         (json!({"at": null}), "enrolled in Silver"),
     ]
@@ -105,6 +105,10 @@ async fn tiers_and_orders_are_compared_within_one_currency() {
     let yen = |total: &str| json!({"order_id": total, "total": total, "currency": "JPY"});
     assert_eq!(crm.hear("w1", yen("9999")).await, "in another currency than the tiers", "not 9999 dollars");
     assert_eq!(crm.hear("w2", yen("10000")).await, "enrolled in Bronze");
+    // Nor is 500 dollars less than 10000 yen.
+    let said = "the customer has the tier Bronze in another currency: nobody but a person can say which is higher";
+    assert_eq!(crm.hear("w2d", json!({"order_id": "d", "total": "600"})).await, said);
+    assert_eq!(crm.enrollments().await, "Bronze active");
     crm.db.run("update clients set currency = null").await;
     let euro = json!({"order_id": "e", "total": "100", "currency": "EUR", "customer": {"id": "c-2"}});
     assert_eq!(crm.hear("w3", euro).await, "enrolled in Silver", "nothing says that these are not the same");
@@ -194,18 +198,38 @@ async fn a_customer_is_known_by_the_id_and_else_by_the_address() {
         (who(json!(null), json!("NEW@example.com ")), 1),
         (who(json!("c-2"), json!("other@example.com")), 2),
         (who(json!("c-3"), json!(null)), 3),
-        (who(json!("c-9"), json!("other@example.com")), 3),
+        // Two people may share an address: the CRM knows them apart.
+        (who(json!("c-9"), json!("other@example.com")), 4),
+        (who(json!("c-2"), json!("other@example.com")), 4),
     ] {
         nth += 1;
         crm.hear(&format!("w{nth}"), json!({"order_id": format!("o{nth}"), "customer": customer.clone()})).await;
         assert_eq!(crm.text("select count(*) from customers").await, known.to_string(), "{customer}");
     }
     let all = "select string_agg(concat_ws(' ', crm_customer_id, email), ', ' order by id) from customers";
-    assert_eq!(crm.text(all).await, "c-1 NEW@example.com, c-9 other@example.com, c-3");
+    assert_eq!(crm.text(all).await, "c-1 NEW@example.com, c-2 other@example.com, c-3, c-9 other@example.com");
+    crm.db.run("update customers set crm_customer_id = 'gid://shopify/Customer/' || crm_customer_id where crm_customer_id = 'c-3'").await;
+    crm.hear("w10", json!({"order_id": "o10", "customer": {"id": "c-3", "email": "c3@example.com"}})).await;
+    assert_eq!(crm.text("select count(*) from customers where crm_customer_id like '%c-3'").await, "1");
     // The same address at another client is another customer.
     crm.shop("two").await;
     crm.hear("w0", json!({"tenant_or_shop": "two", "customer": {"id": "c-1", "email": "new@example.com"}})).await;
-    assert_eq!(crm.text("select count(*) from customers").await, "4");
+    assert_eq!(crm.text("select count(*) from customers").await, "5");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_in_which_addresses_are_unique_refuses_no_webhook() {
+    let crm = shop().await;
+    crm.db.run("alter table customers add unique (client_id, email)").await;
+    let order = |nth: &str, id: &str, email: &str| json!({"order_id": nth, "customer": {"id": id, "email": email}});
+    assert_eq!(crm.hear("w1", order("1", "c-1", "ama@example.com")).await, "enrolled in Silver");
+    let said = "names a customer whose e-mail address another customer has: merge them, or change one of them";
+    assert_eq!(crm.hear("w2", order("2", "c-2", "ama@example.com")).await, said);
+    assert_eq!(crm.hear("w3", order("3", "c-3", "kofi@example.com")).await, "enrolled in Silver");
+    let known = "the customer has the tier Silver already";
+    assert_eq!(crm.hear("w4", order("4", "c-3", "ama@example.com")).await, known);
+    let all = "select string_agg(concat_ws(' ', crm_customer_id, email), ', ' order by crm_customer_id) from customers";
+    assert_eq!(crm.text(all).await, "c-1 ama@example.com, c-3 kofi@example.com");
 }
 
 /// Everything that one order can be told of, in every order and with repeats: the end is the same, and one enrollment at most.
@@ -292,6 +316,34 @@ async fn the_same_webhook_many_times_at_once_counts_once_and_two_orders_make_one
     assert_eq!(said.iter().filter(|said| said.starts_with("enrolled")).count(), 1, "{said:?}");
     assert_eq!(crm.text("select count(*) from customers").await, "2");
     assert_eq!(crm.text("select count(*) from crm_sync_queue").await, "1");
+}
+
+/// Several subscriptions, or a replay by hand, tell of one refund under ids of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_counts_once_however_many_webhooks_tell_of_it() {
+    let crm = shop().await;
+    let refund = |id: &str, total: &str| json!({"event": "refunds/create", "refund_id": id, "total": total, "financial_state": null});
+    for (webhook, id, total) in
+        [("a", "r-1", "15.00"), ("b", "r-1", "15.00"), ("c", "r-2", "5.00"), ("d", "r-1", "15.00")]
+    {
+        crm.hear(webhook, refund(id, total)).await;
+    }
+    assert_eq!(crm.hear("w1", json!({})).await, "enrolled in Silver");
+    assert_eq!(crm.text("select concat_ws(' ', refunded, decided_amount) from crm_orders").await, "20.0000 100.0000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_came_before_its_client_counts_when_it_comes_again() {
+    let crm = Crm::new().await;
+    for _ in 0..2 {
+        assert_eq!(crm.hear("w1", json!({})).await, "nobody's");
+    }
+    let noted = "select concat_ws('|', count(*), max(answer)) from rowcall.crm_notices";
+    assert_eq!(crm.text(noted).await, "1|no client has this account", "doctor tells of it");
+    crm.shop("one").await;
+    assert_eq!(crm.hear("w1", json!({})).await, "enrolled in Silver");
+    assert_eq!(crm.hear("w1", json!({})).await, "known already");
+    assert_eq!(crm.text(noted).await, "1|enrolled in Silver");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -143,3 +143,45 @@ async fn a_tenants_reads_and_changes_share_its_calls() {
     changes.forgive().await;
     assert_eq!(changes.claim(10).await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_opens_the_breaker_after_others_came_through_bears_the_fault_itself() {
+    let crm = tenant().await;
+    let mut settled = Vec::new();
+    for nth in 0..6 {
+        let other = json!({"crm_type": "commerce7", "tenant_or_shop": "north", "event": "order/create", "order_id": format!("o{nth}")});
+        crm.hear("w1", told("w1")).await;
+        crm.hear(&format!("o{nth}"), other).await;
+        crm.forgive().await;
+        crm.db.run("update crm_orders set next_retry_at = now()").await;
+        for _ in 0..2 {
+            let job = crm.claim(1).await.remove(0);
+            let order: Value = job.payload().unwrap();
+            let is_poison = order["order_id"] == "1001";
+            let failure = Failure::new(Fault::Outage, "HTTP 500");
+            let down = Outcome { result: Some(json!({"calls": 1, "opens_breaker": true})), ..failure.into() };
+            let settled_as = crm.settle(job, if is_poison { down } else { read("10.00", "paid") }).await;
+            settled.extend(is_poison.then_some(settled_as));
+            crm.forgive().await;
+        }
+    }
+    assert_eq!(settled, ["wait", "retry", "retry", "retry", "retry", "failed"]);
+}
+
+/// How much of it stays paid is not known, so no tier follows from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_commerce7_paid_back_in_part_enrolls_nobody_and_is_for_a_person() {
+    let crm = tenant().await;
+    let mut said = Vec::new();
+    for (nth, state) in ["partially_refunded", "paid", "partially_refunded"].into_iter().enumerate() {
+        crm.hear("", told(&format!("w{nth}"))).await;
+        crm.forgive().await;
+        let job = crm.claim_one().await;
+        crm.settle(job, read("600.00", state)).await;
+        said.push(crm.text("select decision from crm_orders").await);
+    }
+    let vague = "refunded in part, and Commerce7 does not say how much: look whether the customer is to be a member";
+    let since = "enrolled in Gold; refunded in part since, look whether the membership is to stay";
+    assert_eq!(said, [vague, "enrolled in Gold", since]);
+    assert_eq!(crm.asked().await, "add_membership Gold");
+}

@@ -174,7 +174,7 @@ async fn tables_that_the_users_had_are_adopted_with_what_waits_in_them() {
         assert_eq!((&payload["shop"], &payload["customer"]["email"]), (&json!("one"), &json!("ama@example.com")));
         crm.settle(job, super::super::crm_rows::done()).await;
     }
-    crm.db.run("update customers set is_member = true").await;
+    crm.db.run("update customers set is_member = true, crm_customer_id = 'c-1'").await;
     assert_eq!(
         crm.text("select concat_ws(' ', expired, customers_updated, queued) from process_expired_enrollments()").await,
         "1 1 1"
@@ -188,6 +188,30 @@ async fn tables_that_the_users_had_are_adopted_with_what_waits_in_them() {
         "cancel_membership add_membership"
     );
     assert_eq!(crm.claim_one().await.operation, "cancel_membership", "one customer's rows in their order");
+}
+
+/// A published table whose rows nothing identifies refuses every update.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_without_a_primary_key_is_not_published_and_doctor_says_so() {
+    let db = TestDatabase::empty().await;
+    db.run(THEIRS).await;
+    db.run("alter table crm_sync_queue drop constraint crm_sync_queue_pkey, add unique (id); alter table crm_sync_queue alter id set not null").await;
+    db.run("create publication supabase_realtime").await;
+    let published = "select string_agg(tablename, ' ' order by tablename) from pg_publication_tables
+        where pubname = 'supabase_realtime' and tablename in ('crm_sync_queue', 'enrollments')";
+    let doctor = include_str!("../../../sql/statements/doctor_crm.sql");
+    let noted = format!("select count(*)::text from ({doctor}) as d where d.subject = 'realtime'");
+    for (identity, expected) in [
+        ("default", ("enrollments", "1")),
+        ("nothing", ("enrollments", "1")),
+        ("using index crm_sync_queue_id_key", ("crm_sync_queue enrollments", "0")),
+    ] {
+        db.run(&format!("alter table crm_sync_queue replica identity {identity}")).await;
+        migrate::apply(&db.database()).await.unwrap_or_else(|error| panic!("{}", chain(&error)));
+        let found: (String, String) = (db.get(published).await, db.get(&noted).await);
+        assert_eq!((found.0.as_str(), found.1.as_str()), expected, "{identity}");
+        db.run("update crm_sync_queue set status = status").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

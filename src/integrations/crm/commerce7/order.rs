@@ -17,12 +17,17 @@ impl Access<'_> {
         told: Told,
     ) -> Result<Notice, Failure> {
         let order: Option<Value> = self.get(line, &["order", order_id]).await?;
-        let Some(order) = order.filter(|order| order["id"] == order_id) else {
-            return Err(failure(
-                Fault::Item,
-                "Commerce7 has no such order, so what the webhook told of it is not believed and nothing is done.",
-            ));
+        let Some(order) = order else {
+            // It may be that it does not show yet what it has just told of.
+            let what =
+                "Commerce7 shows no such order, so what the webhook told of it is not believed and nothing is done.";
+            return Err(failure(Fault::Transient, what));
         };
+        if order["id"] != order_id {
+            let what =
+                "Commerce7 shows another order than was asked for, so nothing is done about what the webhook told.";
+            return Err(failure(Fault::Item, what));
+        }
         let shown = match customer(&order["customer"]).filter(|customer| customer.email.is_some()) {
             Some(shown) => Some(shown),
             None => self.orderer(line, &order).await?,

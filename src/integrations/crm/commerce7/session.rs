@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Access;
-use super::shape::{Customer, Membership, default_id};
+use super::shape::{Customer, Membership, State, default_id};
 use crate::failure::{Failure, Fault};
 use crate::integrations::crm::line::{Line, Purpose, failure};
 use crate::integrations::crm::payload::{Club, Payload};
@@ -173,27 +173,76 @@ impl<'a> Session<'a> {
     async fn end(&mut self, id: &str) -> Result<(), Failure> {
         let reason = &self.access.settings.cancellation_reason;
         let body = json!({"cancelDate": now(), "cancellationReason": reason});
-        let request = Request::put_json(self.access.url(&["club-membership", id], &[])?, &body);
-        let ended = self.access.ask::<Membership>(&mut self.line, request, Purpose::Change).await;
-        let doubt = match ended {
-            Ok(Some(membership)) if !membership.is_live(Timestamp::now()) => None,
-            Ok(_) => Some(failure(
-                Fault::Transient,
-                "Commerce7 took the cancellation, and still shows the membership as active.",
-            )),
+        let is_over = |shown: Option<&Membership>| shown.is_none_or(|shown| !shown.is_live(Timestamp::now()));
+        self.set(id, &body, is_over, "Commerce7 took the cancellation, and still shows the membership as active.").await
+    }
+
+    /// Takes back that a membership ends at a later time.
+    async fn keep(&mut self, id: &str) -> Result<(), Failure> {
+        let stays =
+            |shown: Option<&Membership>| shown.is_some_and(|shown| shown.state(Timestamp::now()) == State::Stays);
+        let words = "Commerce7 was told to keep the membership, and still shows a time at which it ends.";
+        self.set(id, &json!({"cancelDate": null}), stays, words).await
+    }
+
+    /// Changes one membership, and looks whether it is so.
+    async fn set(
+        &mut self,
+        id: &str,
+        body: &Value,
+        is_so: fn(Option<&Membership>) -> bool,
+        is_not_so: &str,
+    ) -> Result<(), Failure> {
+        let request = Request::put_json(self.access.url(&["club-membership", id], &[])?, body);
+        let changed = self.access.ask::<Membership>(&mut self.line, request, Purpose::Change).await;
+        let doubt = match changed {
+            Ok(Some(membership)) if is_so(Some(&membership)) => None,
+            Ok(_) => Some(failure(Fault::Transient, is_not_so)),
             Err(failure) if failure.uncertain => Some(failure),
             Err(failure) => return Err(failure),
         };
         if let Some(doubt) = doubt {
             let shown = self.access.get::<Membership>(&mut self.line, &["club-membership", id]).await;
             match shown {
-                Ok(shown) if shown.as_ref().is_none_or(|shown| !shown.is_live(Timestamp::now())) => {}
+                Ok(shown) if is_so(shown.as_ref()) => {}
                 Ok(_) if doubt.fault == Fault::Item => return Err(Failure { uncertain: false, ..doubt }),
                 _ => return Err(doubt),
             }
         }
         self.found.has_changed = true;
         Ok(())
+    }
+
+    /// What the customer has of the club already, made to stay; nothing where they have nothing.
+    async fn standing(&mut self, all: &[Membership], club_id: &str) -> Result<Option<String>, Failure> {
+        let now = Timestamp::now();
+        let of = |state| live_in(all, club_id).find(|membership| membership.state(now) == state);
+        if let Some(membership) = of(State::Stays) {
+            return Ok(Some(membership.id.clone()));
+        }
+        if let Some(membership) = of(State::Ends) {
+            self.keep(&membership.id).await?;
+            return Ok(Some(membership.id.clone()));
+        }
+        if of(State::OnHold).is_some() {
+            return Err(failure(
+                Fault::Item,
+                "The customer's membership of this club is on hold in Commerce7; resume it or end it there, then use \
+                 rowcall.retry.",
+            ));
+        }
+        Ok(None)
+    }
+
+    /// The membership that was made for what is to end, as it is now; nothing where Commerce7 does not show it as this
+    /// customer's.
+    async fn made(&mut self, customer_id: &str, all: &[Membership]) -> Result<Option<Membership>, Failure> {
+        let Some(id) = self.payload.membership_id() else { return Ok(None) };
+        if let Some(membership) = all.iter().find(|membership| membership.id == id) {
+            return Ok(Some(membership.clone()));
+        }
+        let shown: Option<Membership> = self.access.get(&mut self.line, &["club-membership", id]).await?;
+        Ok(shown.filter(|membership| membership.customer_id == customer_id))
     }
 }
 
@@ -206,8 +255,8 @@ impl Provider for Session<'_> {
                 None => self.create_customer().await?,
             };
             let all = self.memberships(&customer_id).await?;
-            let id = match live_in(&all, club_id).next() {
-                Some(membership) => membership.id.clone(),
+            let id = match self.standing(&all, club_id).await? {
+                Some(id) => id,
                 None => self.create(&customer_id, club, &all).await?,
             };
             self.found.membership_id = Some(id.clone());
@@ -226,7 +275,19 @@ impl Provider for Session<'_> {
                 ));
             };
             let all = self.memberships(&customer_id).await?;
-            let live: Vec<String> = live_in(&all, club_id).map(|membership| membership.id.clone()).collect();
+            let mut live: Vec<String> = live_in(&all, club_id).map(|membership| membership.id.clone()).collect();
+            // The tier may be of another club than when the customer joined.
+            match self.made(&customer_id, &all).await? {
+                Some(made) if made.is_live(Timestamp::now()) && !live.contains(&made.id) => live.insert(0, made.id),
+                None if live.is_empty() && self.payload.membership_id().is_some() => {
+                    return Err(failure(
+                        Fault::Item,
+                        "Commerce7 shows neither the membership that was made for this customer nor another of this club. Look \
+                         there, then use rowcall.resolve, or rowcall.retry.",
+                    ));
+                }
+                _ => {}
+            }
             for id in &live {
                 self.end(id).await?;
             }

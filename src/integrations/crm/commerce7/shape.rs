@@ -52,12 +52,34 @@ const DELIVERY: [&str; 5] = [
     "pickupInventoryLocationId",
 ];
 
+/// How a membership stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Active, with no end in sight.
+    Stays,
+    /// Active until a time that is set.
+    Ends,
+    OnHold,
+    Over,
+}
+
 impl Membership {
+    /// How it stands at this time.
+    pub(super) fn state(&self, now: Timestamp) -> State {
+        let is = |word| self.status.as_deref().is_some_and(|status| status.trim().eq_ignore_ascii_case(word));
+        let ends = self.cancel_date.as_deref().and_then(|date| date.trim().parse::<Timestamp>().ok());
+        match ends {
+            _ if is("cancelled") => State::Over,
+            Some(date) if date <= now => State::Over,
+            _ if is("on hold") => State::OnHold,
+            Some(_) => State::Ends,
+            None => State::Stays,
+        }
+    }
+
     /// Whether it still counts; one that ends later does until then, and one on hold does too.
     pub(super) fn is_live(&self, now: Timestamp) -> bool {
-        let is_cancelled = self.status.as_deref().is_some_and(|status| status.eq_ignore_ascii_case("cancelled"));
-        let ended = self.cancel_date.as_deref().and_then(|date| date.trim().parse::<Timestamp>().ok());
-        !is_cancelled && ended.is_none_or(|date| date > now)
+        self.state(now) != State::Over
     }
 
     /// How its orders are delivered; nothing where no address is known.
@@ -89,19 +111,20 @@ mod tests {
     #[test]
     fn what_still_counts_as_a_membership() {
         let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-        for (status, cancel_date, is_live) in [
-            (json!("Active"), json!(null), true),
-            (json!("On Hold"), json!(null), true),
-            (json!("Active"), json!("2026-03-01T12:00:00.001Z"), true),
-            (json!("Active"), json!("2026-03-01T12:00:00.000Z"), false),
-            (json!("Cancelled"), json!(null), false),
-            (json!("Cancelled"), json!("2027-01-01T00:00:00Z"), false),
-            (json!(null), json!(null), true),
+        for (status, cancel_date, state) in [
+            (json!("Active"), json!(null), State::Stays),
+            (json!("On Hold"), json!(null), State::OnHold),
+            (json!("On Hold"), json!("2026-03-02T12:00:00Z"), State::OnHold),
+            (json!("Active"), json!("2026-03-01T12:00:00.001Z"), State::Ends),
+            (json!("Active"), json!("2026-03-01T12:00:00.000Z"), State::Over),
+            (json!("Cancelled"), json!(null), State::Over),
+            (json!("Cancelled"), json!("2027-01-01T00:00:00Z"), State::Over),
+            (json!(null), json!(null), State::Stays),
         ] {
             let shown =
                 json!({"id": "m", "customerId": "c", "clubId": "g", "status": status, "cancelDate": cancel_date});
             let membership: Membership = serde_json::from_value(shown).unwrap();
-            assert_eq!(membership.is_live(now), is_live, "{status} {cancel_date}");
+            assert_eq!(membership.state(now), state, "{status} {cancel_date}");
         }
     }
 

@@ -77,11 +77,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Puts a tag on the customer or takes it away; the others stay as they are.
-    async fn tag(&mut self, tag: &str, is_wanted: bool) -> Result<(), Failure> {
+    /// Puts tags on the customer or takes them away; the others stay as they are.
+    async fn tag(&mut self, tags: &[&str], is_wanted: bool) -> Result<(), Failure> {
         let id = self.customer().await?;
         let (document, field) = if is_wanted { (ADD, "tagsAdd") } else { (REMOVE, "tagsRemove") };
-        let variables = json!({"id": format!("{CUSTOMER}{id}"), "tags": [tag]});
+        let variables = json!({"id": format!("{CUSTOMER}{id}"), "tags": tags});
         let data = self.access.ask(&mut self.line, document, &variables, Purpose::Change).await;
         let made = data.and_then(|data| match user_errors(&data[field]["userErrors"], &self.line.private) {
             Some(refused) => Err(refused),
@@ -90,7 +90,7 @@ impl<'a> Session<'a> {
         });
         match made {
             // Should the look fail too, the same change can be made again.
-            Err(failure) if failure.uncertain && self.look(&id, tag).await != Ok(Some(is_wanted)) => {
+            Err(failure) if failure.uncertain && self.look(&id, tags).await != Ok(Some(is_wanted)) => {
                 return Err(failure);
             }
             Err(failure) if !failure.uncertain => return Err(failure),
@@ -101,13 +101,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Whether the customer has the tag; nothing where there is no such customer.
-    async fn look(&mut self, id: &str, tag: &str) -> Result<Option<bool>, ()> {
+    /// Whether the customer has these tags; nothing where there is no such customer, or where they have some only.
+    async fn look(&mut self, id: &str, wanted: &[&str]) -> Result<Option<bool>, ()> {
         let variables = json!({"id": format!("{CUSTOMER}{id}")});
         let data = self.access.ask(&mut self.line, LOOK, &variables, Purpose::Look).await.map_err(drop)?;
-        let tags = data["customer"]["tags"].as_array();
-        let is_it = |own: &Value| own.as_str().is_some_and(|own| own.to_lowercase() == tag.to_lowercase());
-        Ok(tags.map(|tags| tags.iter().any(is_it)))
+        let Some(own) = data["customer"]["tags"].as_array() else { return Ok(None) };
+        let own: Vec<String> = own.iter().filter_map(|own| own.as_str().map(str::to_lowercase)).collect();
+        let there = wanted.iter().filter(|tag| own.contains(&tag.to_lowercase())).count();
+        Ok(if there == 0 { Some(false) } else { (there == wanted.len()).then_some(true) })
     }
 }
 
@@ -115,7 +116,7 @@ impl Provider for Session<'_> {
     fn add<'a>(&'a mut self, club: &'a Club) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let tag = club.tag()?;
-            self.tag(tag, true).await?;
+            self.tag(&[tag], true).await?;
             self.found.membership_id = Some(tag.to_owned());
             Ok(tag.to_owned())
         })
@@ -124,8 +125,12 @@ impl Provider for Session<'_> {
     fn cancel<'a>(&'a mut self, club: &'a Club) -> BoxFuture<'a, Result<Option<String>, Failure>> {
         Box::pin(async move {
             let tag = club.tag()?;
-            self.tag(tag, false).await?;
-            Ok(Some(tag.to_owned()))
+            // The tier may have another tag than when the customer joined.
+            let payload = self.payload;
+            let other = payload.made_tag().filter(|made| made.to_lowercase() != tag.to_lowercase());
+            let tags: Vec<&str> = other.into_iter().chain([tag]).collect();
+            self.tag(&tags, false).await?;
+            Ok(Some(tags[0].to_owned()))
         })
     }
 
