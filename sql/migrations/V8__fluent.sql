@@ -96,6 +96,7 @@ alter table public.fluent_sync_status
     add column if not exists since timestamptz,
     add column if not exists watermark timestamptz,
     add column if not exists covered_from date,
+    add column if not exists fingerprint text,
     add column if not exists cursor jsonb,
     add column if not exists note text,
     add column if not exists created_at timestamptz not null default now(),
@@ -259,6 +260,8 @@ comment on column public.fluent_sync_status.sync_duration is 'Milliseconds from 
 comment on column public.fluent_sync_status.since is 'What changed since then was read; null after everything was.';
 comment on column public.fluent_sync_status.watermark is 'The newest change that was read: the next sync goes on a little before it.';
 comment on column public.fluent_sync_status.covered_from is 'Up to the watermark, everything since this day is here; null is everything at all.';
+comment on column public.fluent_sync_status.fingerprint is
+    'Of the site, the user and the time zone that were read: another one begins from the beginning.';
 comment on column public.fluent_sync_status.cursor is 'Where a sync that is not done goes on; the worker''s own.';
 
 select rowcall.add_check('fluent_sync_status', 'fluent_sync_status_counts_are_sane',
@@ -268,11 +271,14 @@ select rowcall.add_check('fluent_sync_status', 'fluent_sync_status_claim_is_whol
 
 alter table public.fluent_sync_status set (fillfactor = 50);
 
--- What a sync has read and not written: all of it is written by the statement that ends the sync.
+-- What a sync has read: all of it is written by the statement that ends the sync. The tickets of a page that is written
+-- already are gone; their numbers stay until the end.
 create table if not exists rowcall.fluent_pages (
     sync_id rowcall.fluent_sync_status_key not null references public.fluent_sync_status (id) on delete cascade,
     generation integer not null,
     nth integer not null,
-    tickets jsonb not null,
+    tickets jsonb,
+    ids bigint[] not null,
+    size bigint not null,
     primary key (sync_id, generation, nth)
 );

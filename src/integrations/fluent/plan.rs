@@ -37,11 +37,24 @@ pub(super) struct Payload {
     covered: Option<Covered>,
 }
 
-/// What the syncs so far have read: everything since this day, up to this change.
+/// What the syncs so far have read: everything since this day, up to this change, of the site and as the user that this is
+/// the fingerprint of.
 #[derive(Debug, Deserialize)]
 struct Covered {
     watermark: Timestamp,
     from: Option<Date>,
+    fingerprint: Option<String>,
+}
+
+/// Tickets that cannot be read.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Odd {
+    /// In this pass.
+    here: usize,
+    /// In the pass that had most.
+    most: usize,
+    /// Page and place of the first one.
+    first: Option<(u64, usize)>,
 }
 
 /// How far a sync has got; kept on the row between its pages.
@@ -63,6 +76,11 @@ pub(super) struct Plan {
     newest: Option<Timestamp>,
     watermark: Option<Timestamp>,
     covered_from: Option<Date>,
+    /// Of which site, as whom and by which clock.
+    fingerprint: String,
+    /// Whether the syncs so far read something else, so that this one goes on from nowhere.
+    is_anew: bool,
+    odd: Odd,
 }
 
 /// One way through the list.
@@ -98,6 +116,8 @@ pub(super) enum Next {
         watermark: Option<Timestamp>,
         /// Since when everything is read; nothing is everything at all.
         covered_from: Option<Date>,
+        /// What a person should know of it.
+        note: Option<String>,
     },
 }
 
@@ -112,15 +132,19 @@ pub(super) struct Progress {
 
 impl Payload {
     /// The plan of a sync that goes on, or of one that begins.
-    pub(super) fn plan(self, default_filter: Option<Date>, clock: &Clock) -> Plan {
-        // A cursor that another version wrote in other words is none: it begins anew.
+    pub(super) fn plan(self, default_filter: Option<Date>, clock: &Clock, fingerprint: &str) -> Plan {
+        // A cursor that another version wrote in other words is none: it begins anew. So it does on another site.
         let begun = self.cursor.as_ref().and_then(|cursor| Plan::deserialize(cursor).ok());
-        begun.unwrap_or_else(|| self.begin(default_filter, clock))
+        let begun = begun.filter(|plan| plan.fingerprint == fingerprint);
+        begun.unwrap_or_else(|| self.begin(default_filter, clock, fingerprint))
     }
 
-    fn begin(&self, default_filter: Option<Date>, clock: &Clock) -> Plan {
+    fn begin(&self, default_filter: Option<Date>, clock: &Clock, fingerprint: &str) -> Plan {
         let filter = self.date_filter.or(default_filter);
-        let goes_on = self.covered.as_ref().filter(|covered| {
+        // Another site, another user's tickets or another clock: what was read then says nothing about them.
+        let same = self.covered.as_ref().filter(|covered| covered.fingerprint.as_deref() == Some(fingerprint));
+        let is_anew = self.covered.is_some() && same.is_none() && self.date_filter.is_none() && !self.is_full;
+        let goes_on = same.filter(|covered| {
             let reaches = covered.from.is_none_or(|from| filter.is_some_and(|filter| from <= filter));
             self.date_filter.is_none() && !self.is_full && reaches
         });
@@ -132,7 +156,7 @@ impl Payload {
         };
         // Where this one reaches back to what is covered already, both together are covered.
         let meets = |covered: &&Covered| since.is_none_or(|since| since <= covered.watermark);
-        let covered_from = match self.covered.as_ref().filter(meets) {
+        let covered_from = match same.filter(meets) {
             Some(covered) => filter.zip(covered.from).map(|(filter, from)| filter.min(from)),
             None => filter,
         };
@@ -148,6 +172,9 @@ impl Payload {
             newest: None,
             watermark: None,
             covered_from,
+            fingerprint: fingerprint.to_owned(),
+            is_anew,
+            odd: Odd::default(),
         }
     }
 }
@@ -192,6 +219,7 @@ impl Plan {
             self.watermark = self.watermark.max(seen.newest.map(|newest| newest.min(now)));
             self.newest = self.newest.or(seen.newest);
         }
+        self.odd.count(self.page, &seen.odd);
         let slipped = self.total.zip(seen.total).map_or(0, |(before, now)| before.saturating_sub(now));
         self.total = seen.total.or(self.total);
         let progress = self.progress(seen, pages_read);
@@ -204,7 +232,8 @@ impl Plan {
             return Ok((Next::Page(self), progress));
         }
         let Some(pass) = self.follows(seen, pages_read) else {
-            return Ok((Next::End { watermark: self.watermark, covered_from: self.covered_from }, progress));
+            let note = self.note();
+            return Ok((Next::End { watermark: self.watermark, covered_from: self.covered_from, note }, progress));
         };
         Ok((Next::Page(Self { pass, page: 1, total: None, before: pages_read, ..self }), progress))
     }
@@ -243,5 +272,30 @@ impl Plan {
         };
         let tickets_total = if self.since.is_none() { seen.total } else { None };
         Progress { pages_read, pages_total, tickets_total, since: self.since }
+    }
+    fn note(&self) -> Option<String> {
+        let is_anew = "FLUENT_API_URL, FLUENT_API_USERNAME or FLUENT_SITE_TIMEZONE is not what it was at the last sync, so this \
+            one began from the beginning";
+        let notes = [self.is_anew.then(|| is_anew.to_owned()), self.odd.note()];
+        let notes: Vec<String> = notes.into_iter().flatten().collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
+    }
+}
+
+impl Odd {
+    fn count(&mut self, page: u64, places: &[usize]) {
+        if page == 1 {
+            self.here = 0;
+        }
+        self.here += places.len();
+        self.most = self.most.max(self.here);
+        self.first = self.first.or_else(|| Some((page, places.first()? + 1)));
+    }
+
+    fn note(&self) -> Option<String> {
+        let (page, place) = self.first?;
+        Some(format!(
+            "tickets without a number were left out: {}, the first of them at place {place} of page {page}", self.most
+        ))
     }
 }

@@ -226,6 +226,53 @@ async fn a_plain_sync_goes_on_only_where_the_earlier_ones_reach() {
 }
 
 #[tokio::test]
+async fn what_was_read_of_another_site_by_another_user_or_clock_covers_nothing() {
+    let world = World::new(250).await;
+    let fingerprint = |change: &dyn Fn(&mut rowcall::integrations::fluent::Settings)| {
+        let mut settings = world.settings.clone();
+        change(&mut settings);
+        Fluent::new(settings).fingerprint().to_owned()
+    };
+    let same = fingerprint(&|settings| settings.password = Some("another application password".into()));
+    let zone = |name: &'static str| rowcall::integrations::fluent::time_zone(name).unwrap();
+    for (fingerprint, reads_on) in [
+        (json!(same), true),
+        (json!(fingerprint(&|settings| settings.api_url = "https://www.example.com".parse().ok())), false),
+        (json!(fingerprint(&|settings| settings.username = Some("somebody else".into()))), false),
+        (json!(fingerprint(&|settings| settings.site_timezone = zone("Europe/Tallinn"))), false),
+        (json!(fingerprint(&|settings| settings.site_timezone = zone("UTC+2"))), false),
+        (Value::Null, false),
+    ] {
+        let covered = json!({"watermark": "2026-01-01T00:00:00Z", "from": null, "fingerprint": fingerprint});
+        let (_, end) = world.pull(json!({"covered": covered})).await;
+        assert_eq!((end["since"].is_string(), end["note"].is_null()), (reads_on, reads_on), "{fingerprint} {end}");
+        let (_, end) = world.pull(json!({"covered": covered, "date_filter": "2026-01-01"})).await;
+        assert_eq!((&end["note"], &end["covered_from"] == "2026-01-01"), (&Value::Null, !reads_on), "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_that_cannot_be_read_is_left_out_and_told() {
+    let world = World::new(250).await;
+    world.fake.edit(&[Edit::Spoil(120)]);
+    let pulled = world.pull(json!({})).await;
+    assert_eq!(read(&pulled).len(), 249);
+    let note = pulled.1["note"].as_str().unwrap();
+    assert_eq!(note, "tickets without a number were left out: 1, the first of them at place 1 of page 1");
+}
+
+#[tokio::test]
+async fn a_whole_list_at_once_is_refused() {
+    let world = World::new(1).await;
+    let tickets: Vec<Value> = (1..=100_000).map(|id| json!({"id": id})).collect();
+    let body = json!({"tickets": {"current_page": 1, "last_page": 1, "data": tickets}});
+    world.fake.fault(rowcall::sandbox::fluent::Fault::new(rowcall::sandbox::fluent::Kind::Answer { status: 200, body }));
+    let outcome = world.execute(&first()).await;
+    assert_eq!(outcome.fault, Some(Fault::Transient));
+    assert!(outcome.error.unwrap().contains("answered with more than 1000"));
+}
+
+#[tokio::test]
 async fn an_agent_who_sees_less_reads_less() {
     let world = World::new(400).await;
     world.fake.sees_only(Some(2));

@@ -178,9 +178,9 @@ async fn parts_show_how_far_it_is_and_the_end_writes_all_or_nothing() {
             (&row["status"], &row["pages_total"], &row["tickets_total"]),
             (&json!("running"), &json!(9), &json!(900))
         );
-        assert_eq!(counts(&row), [i64::from(nth), i64::from(nth) * 2, 0, 0, 0, 0]);
+        assert_eq!(counts(&row), [i64::from(nth), i64::from(nth) + 1, 0, 0, 0, 0], "one of them is the same each time");
         let reason: String = rows.db.get("select reason from rowcall.work").await;
-        assert_eq!(reason, format!("{nth} of 9 pages, {} of 900 tickets", nth * 2));
+        assert_eq!(reason, format!("{nth} of 9 pages, {} of 900 tickets", nth + 1));
         assert_eq!(rows.db.get::<i64>("select count(*) from fluent_tickets").await, 0, "nothing is written yet");
     }
     assert_eq!(rows.db.get::<i64>("select count(*) from rowcall.attempts").await, 0, "a sync is one entry in history");
@@ -208,8 +208,21 @@ async fn the_next_sync_is_told_what_is_covered() {
     let rows = Rows::new().await;
     rows.sync(&[]).await;
     rows.ask().await;
+    let job = rows.claim_one().await;
+    let payload: Value = job.payload().unwrap();
+    assert_eq!(payload["covered"], json!({"watermark": "2025-10-18T06:30:00+00:00", "from": null, "fingerprint": null}));
+    let Outcome { result: Some(mut result), .. } = end(&[]) else { panic!("an end has a result") };
+    result["fingerprint"] = json!("of this site");
+    result["note"] = json!("something odd");
+    rows.ask().await;
+    for job in rows.claim().await.into_iter().chain(std::iter::once(job)) {
+        rows.settle(job, Outcome::done(Some(result.clone()))).await;
+    }
+    let row: Value = rows.db.get("select to_jsonb(s) from fluent_sync_status as s order by id desc limit 1").await;
+    assert!(row["note"].as_str().unwrap().ends_with("may see none; something odd"), "{row}");
+    rows.ask().await;
     let payload: Value = rows.claim_one().await.payload().unwrap();
-    assert_eq!(payload["covered"], json!({"watermark": "2025-10-18T06:30:00+00:00", "from": null}));
+    assert_eq!(payload["covered"]["fingerprint"], "of this site");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -394,19 +407,34 @@ async fn a_failed_sync_is_made_good_by_a_later_one_of_as_much() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_beyond_all_measure_is_written_in_slices() {
     let rows = Rows::new().await;
+    rows.sync(&[ticket(5000)]).await;
     let key = rows.ask().await;
-    for nth in 0..27 {
-        let tickets: Vec<Value> = (0..1000).map(|of| ticket(nth * 1000 + of + 1)).collect();
+    for nth in 0..52 {
+        let tickets: Vec<Value> = (0..20).map(|of| ticket(nth * 20 + of + 1)).collect();
         let job = rows.claim_one().await;
         rows.settle(job, part(i32::try_from(nth).unwrap() + 1, &tickets)).await;
     }
-    assert_eq!(counts(&rows.row(key).await), [27, 27_000, 26_000, 0, 0, 0]);
-    assert_eq!(rows.db.get::<i64>("select count(*) from rowcall.fluent_pages").await, 1);
+    assert_eq!(counts(&rows.row(key).await), [52, 1040, 1020, 0, 0, 0]);
+    assert_eq!(rows.db.get::<i64>("select count(tickets) from rowcall.fluent_pages").await, 1);
     let job = rows.claim_one().await;
-    rows.settle(job, end_after(28, &[ticket(27_001)])).await;
+    rows.settle(job, end_after(53, &[ticket(1041), ticket(1)])).await;
     let row = rows.row(key).await;
-    assert_eq!(counts(&row), [28, 27_001, 27_001, 0, 0, 0]);
-    assert_eq!(row["note"], Value::Null, "what an earlier slice wrote was seen");
+    assert_eq!(counts(&row), [53, 1041, 1041, 0, 0, 0], "what two slices have is one");
+    // What an earlier slice wrote was seen.
+    assert!(row["note"].as_str().unwrap().starts_with("1 tickets that are known here were not shown"), "{row}");
+    assert_eq!(rows.db.get::<i64>("select count(*) from rowcall.fluent_pages").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_tickets_are_written_in_slices_of_fewer() {
+    let rows = Rows::new().await;
+    let key = rows.ask().await;
+    for nth in 1..=3 {
+        let job = rows.claim_one().await;
+        let tickets = [ticket_with(nth.into(), &json!({"content": "x".repeat(9 * 1024 * 1024)}))];
+        rows.settle(job, part(nth, &tickets)).await;
+        assert_eq!(counts(&rows.row(key).await)[2], if nth == 3 { 3 } else { 0 }, "18 MB are kept, and no more is");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
