@@ -232,6 +232,36 @@ begin
             using hint = 'alter table public.fluent_tickets add unique (fluent_id)';
     end if;
 
+    -- Descriptions have the length of what customers write.
+    if exists (
+        select
+        from pg_attribute as a
+        where a.attrelid = 'public.requests'::regclass
+          and a.attname = 'description'
+          and a.atttypmod > 0
+    ) then
+        raise exception 'public.requests.description is too short for tickets'
+            using hint = 'alter table public.requests alter column description type text';
+    end if;
+
+    -- A ticket that went with its request would be new at the next sync, and bring the request back.
+    select string_agg(
+        format(
+            'alter table public.fluent_tickets drop constraint %I, '
+            'add foreign key (request_id) references public.requests (id) on delete set null', c.conname
+        ), '; '
+    )
+    into unknown
+    from pg_constraint as c
+    where c.conrelid = 'public.fluent_tickets'::regclass
+      and c.confrelid = 'public.requests'::regclass
+      and c.contype = 'f'
+      and c.confdeltype = 'c';
+    if unknown is not null then
+        raise exception 'public.fluent_tickets goes with its request: the next sync would bring back a request that was deleted'
+            using hint = unknown;
+    end if;
+
     -- What another system left unfinished is not begun anew by itself.
     if to_regtype('rowcall.fluent_sync_status_key') is null then
         update public.fluent_sync_status as s

@@ -111,7 +111,7 @@ impl Fluent {
             .unasked()
         })?;
         let (now, pages_before) = (Timestamp::now(), payload.pages_read);
-        let plan = payload.plan(self.settings.date_filter, &self.clock, &self.fingerprint);
+        let plan = payload.plan(self.settings.date_filter, &self.clock, &self.fingerprint, now);
         let bounds = Bounds { deadline: Instant::now() + limits.timeout, stop: limits.stop.clone() };
         let answer = http.call(self.request(&plan.query())?, &bounds).await.map_err(|lost| refusal::lost(&lost))?;
         let page = self.site.read(&answer, job.attempt)?;

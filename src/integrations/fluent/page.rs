@@ -99,6 +99,19 @@ pub(super) struct Seen {
     pub(super) oldest: Option<Timestamp>,
     /// Where on the page tickets stand that cannot be read; the first is 0.
     pub(super) odd: Vec<usize>,
+    /// The highest number on the page.
+    pub(super) top: Option<i64>,
+    /// Its tickets, as far as it is known when they changed.
+    pub(super) changes: Vec<Change>,
+}
+
+/// A ticket that changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change {
+    pub(super) id: i64,
+    pub(super) at: Timestamp,
+    /// New or active, as the plugin's list of open tickets has it.
+    pub(super) is_open: bool,
 }
 
 #[derive(Deserialize)]
@@ -162,24 +175,28 @@ impl Page {
 
     pub(super) fn seen(&self, clock: &Clock) -> Seen {
         let length = (self.tickets.len() + self.odd.len()) as u64;
-        let changes: Vec<Timestamp> = self.tickets.iter().filter_map(|ticket| ticket.changed_at(clock)).collect();
-        let is_sorted = changes.windows(2).all(|pair| pair[1].duration_since(pair[0]) <= SORTED_WITHIN);
+        let changes: Vec<Change> = self.tickets.iter().filter_map(|ticket| ticket.change(clock)).collect();
+        let is_sorted = changes.windows(2).all(|pair| pair[1].at.duration_since(pair[0].at) <= SORTED_WITHIN);
         Seen {
             page: self.number,
             is_last: length == 0 || self.last.map_or(length < self.full, |last| self.number >= last),
             pages: self.last,
             per_page: self.full,
             total: self.total,
-            newest: changes.iter().max().copied(),
-            oldest: changes.last().copied().filter(|_| is_sorted),
+            newest: changes.iter().map(|change| change.at).max(),
+            oldest: changes.last().map(|change| change.at).filter(|_| is_sorted),
             odd: self.odd.clone(),
+            top: self.tickets.iter().map(|ticket| ticket.id).max(),
+            changes,
         }
     }
 }
 
 impl Ticket {
-    fn changed_at(&self, clock: &Clock) -> Option<Timestamp> {
-        clock.read(self.said.updated_at.get()?).map(|moment| moment.at)
+    fn change(&self, clock: &Clock) -> Option<Change> {
+        let at = clock.read(self.said.updated_at.get()?)?.at;
+        let is_open = matches!(self.said.status.get(), Some("new" | "active"));
+        Some(Change { id: self.id, at, is_open })
     }
 }
 

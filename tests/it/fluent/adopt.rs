@@ -64,6 +64,17 @@ async fn what_is_in_the_way_is_said_with_what_mends_it() {
             "create table fluent_tickets (id serial primary key, fluent_id bigint not null)",
             "public.fluent_tickets.fluent_id is not unique",
         ),
+        (
+            "create table requests (id serial primary key, description varchar(255))",
+            "public.requests.description is too short for tickets",
+        ),
+        (
+            "create table requests (id serial primary key);
+             create table fluent_tickets (
+                 fluent_id bigint unique, request_id integer references requests on delete cascade
+             )",
+            "public.fluent_tickets goes with its request",
+        ),
         ("create table fluent_sync_status (id serial primary key)", "public.fluent_sync_status has no column status"),
     ] {
         let db = TestDatabase::empty().await;

@@ -447,3 +447,47 @@ async fn a_site_that_shows_less_is_noted_and_nothing_goes() {
     assert!(row["note"].as_str().unwrap().starts_with("2 tickets that are known here were not shown"), "{row}");
     assert_eq!(rows.db.get::<i64>("select count(*) from requests").await, 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_sync_read_that_plain_sql_took_back_does_not_stay() {
+    let rows = Rows::new().await;
+    for (statement, left) in [
+        ("update fluent_sync_status set status = 'cancelled'", 0),
+        ("update fluent_sync_status set is_full = not is_full", 0),
+        ("update fluent_sync_status set updated_at = now()", 1),
+    ] {
+        rows.db.run("delete from fluent_sync_status").await;
+        rows.ask().await;
+        let job = rows.claim_one().await;
+        rows.settle(job, part(1, &[ticket(1)])).await;
+        rows.db.run(statement).await;
+        rows.store.prune().await.unwrap();
+        assert_eq!(rows.db.get::<i64>("select count(*) from rowcall.fluent_pages").await, left, "{statement}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_ask_in_the_same_words_at_once_ask_for_one_sync() {
+    let rows = Rows::new().await;
+    let ask = || async { rows.store.start_fluent_sync(None, false).await.unwrap() };
+    for _ in 0..5 {
+        rows.db.run("delete from fluent_sync_status").await;
+        let keys = futures_util::future::join_all((0..8).map(|_| ask())).await;
+        assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_error_of_the_time_before_is_not_told_while_it_runs() {
+    let rows = Rows::new().await;
+    let key = rows.ask().await;
+    let job = rows.claim_one().await;
+    rows.settle(job, failing()).await;
+    let error = async || rows.store.fluent_sync(&key.to_string()).await.unwrap().unwrap()["error"].clone();
+    assert_eq!(error().await, "The site failed (HTTP 500).");
+    rows.db.run("update fluent_sync_status set next_retry_at = now()").await;
+    let job = rows.claim_one().await;
+    assert_eq!(error().await, Value::Null);
+    rows.settle(job, failing()).await;
+    assert_eq!(error().await, "The site failed (HTTP 500).");
+}
