@@ -30,7 +30,8 @@ fn site(text: &str) -> Result<Url, ConfigError> {
     let mut url = address(variable, text)?;
     // With every page goes the password.
     if url.scheme() == "http" && !url.host().is_some_and(|host| is_near(&host)) {
-        let expected = "an https address; http is for this machine and private networks, for it shows the password to all between";
+        let expected =
+            "an https address; http is for this machine and private networks, for it shows the password to all between";
         return Err(ConfigError::Secret { variable, expected });
     }
     if let Some((before, _)) = url.path().split_once("/wp-json") {
@@ -45,9 +46,7 @@ fn site(text: &str) -> Result<Url, ConfigError> {
 fn is_near(host: &Host<&str>) -> bool {
     match host {
         Host::Ipv4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
-        Host::Ipv6(address) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
-        }
+        Host::Ipv6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
         Host::Domain(name) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
             !name.contains('.') || PRIVATE.iter().any(|ending| name.ends_with(ending))
@@ -75,7 +74,9 @@ mod tests {
 
     #[test]
     fn without_tls_only_what_is_near_is_asked() {
-        for near in ["127.0.0.1:8080", "[::1]", "localhost", "wordpress", "10.0.0.7", "192.168.1.2", "[fd00::1]", "site.test"] {
+        for near in
+            ["127.0.0.1:8080", "[::1]", "localhost", "wordpress", "10.0.0.7", "192.168.1.2", "[fd00::1]", "site.test"]
+        {
             assert!(site(&format!("http://{near}/")).is_ok(), "{near}");
         }
         for far in ["example.com", "203.0.113.7", "[2001:db8::1]", "test.example.com", "mylocalhost.example.com"] {

@@ -8,7 +8,7 @@
 --
 -- A page that is not the last is a part: verdict `wait`, with a `cursor` in its result that the next claim hands back. Its
 -- tickets are kept in rowcall.fluent_pages, and are written with those of the last page, in the statement that ends the
--- sync: all or nothing. A sync of more than 50 pages or 16 MB writes them whenever so much has come together, for a statement
+-- sync: all or nothing. A sync of more than 5,000 tickets or 16 MB writes them whenever so much has come together, for a statement
 -- must not take too long.
 --
 -- Promise: only the token of the current claim is accepted, and a request that changed meanwhile is not overwritten.
@@ -36,10 +36,11 @@ held as materialized (
         o.duration,
         c.generation = o.generation and o.verdict = 'wait' and coalesce(o.result ? 'cursor', false) as is_part,
         (
-            select count(p.tickets) >= 50 or coalesce(sum(p.size), 0) >= 16777216
+            select coalesce(sum(cardinality(p.ids)) >= 5000 or sum(p.size) >= 16777216, false)
             from rowcall.fluent_pages as p
             where p.sync_id = c.id
               and p.generation = c.generation
+              and p.tickets is not null
         ) as is_much,
         case
             when c.generation <> o.generation then 'superseded'

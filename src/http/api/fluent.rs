@@ -33,9 +33,8 @@ struct SyncAsked {
 /// `POST /api/fluent/sync` with `{"dateFilter": "2025-10-17"}` or `{"full": true}`: document 5's answer once the sync has
 /// ended; 202 with the sync when that takes longer than a request may wait; 500 with what keeps it, if something does.
 pub(super) async fn sync(State(app): State<App>, Object(asked): Object) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let asked: SyncAsked = serde_json::from_value(Value::Object(asked)).map_err(|error| {
-        Refusal::bad_request("invalid", format!("this asks for no sync: {error}")).hint(EXAMPLE)
-    })?;
+    let asked: SyncAsked = serde_json::from_value(Value::Object(asked))
+        .map_err(|error| Refusal::bad_request("invalid", format!("this asks for no sync: {error}")).hint(EXAMPLE))?;
     let key = app.store.start_fluent_sync(day(asked.date_filter.as_deref())?, asked.full == Some(true)).await?;
     let until = Instant::now() + app.limits.wait;
     loop {

@@ -169,10 +169,9 @@ fn fingerprint(settings: &Settings) -> String {
     let Settings { api_url, username, site_timezone, .. } = settings;
     let url = api_url.as_ref().map(Url::as_str).unwrap_or_default();
     let username = username.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
-    let zone = site_timezone.iana_name().map_or_else(
-        || site_timezone.to_offset(Timestamp::UNIX_EPOCH).to_string(),
-        str::to_owned,
-    );
+    let zone = site_timezone
+        .iana_name()
+        .map_or_else(|| site_timezone.to_offset(Timestamp::UNIX_EPOCH).to_string(), str::to_owned);
     // Half of it tells two apart as well, and is no name of anybody.
     BASE64_STANDARD.encode(&Sha256::digest(format!("{url}\n{username}\n{zone}"))[..15])
 }

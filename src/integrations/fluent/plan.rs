@@ -161,13 +161,7 @@ pub(super) struct Progress {
 
 impl Payload {
     /// The plan of a sync that goes on, or of one that begins.
-    pub(super) fn plan(
-        self,
-        default_filter: Option<Date>,
-        clock: &Clock,
-        fingerprint: &str,
-        now: Timestamp,
-    ) -> Plan {
+    pub(super) fn plan(self, default_filter: Option<Date>, clock: &Clock, fingerprint: &str, now: Timestamp) -> Plan {
         // A cursor that another version wrote in other words is none: it begins anew. So it does on another site.
         let begun = self.cursor.as_ref().and_then(|cursor| Plan::deserialize(cursor).ok());
         let begun = begun.filter(|plan| plan.fingerprint == fingerprint);
@@ -283,7 +277,8 @@ impl Plan {
         };
         if pass == Pass::Open {
             self.newest = self.open.newest.or(self.newest);
-            self.open = Open { times: self.open.times + 1, top: None, left: false, came: false, newest: None, ..self.open };
+            self.open =
+                Open { times: self.open.times + 1, top: None, left: false, came: false, newest: None, ..self.open };
         }
         Ok((Next::Page(Self { pass, page: 1, total: None, before: pages_read, ..self }), progress))
     }
@@ -381,7 +376,8 @@ impl Odd {
     fn note(&self) -> Option<String> {
         let (page, place) = self.first?;
         Some(format!(
-            "tickets without a number were left out: {}, the first of them at place {place} of page {page}", self.most
+            "tickets without a number were left out: {}, the first of them at place {place} of page {page}",
+            self.most
         ))
     }
 }

@@ -27,7 +27,8 @@ async fn tables_that_are_there_are_adopted_whatever_their_keys() {
     let rows = Rows::on(db).await;
     let row = rows.sync(&[ticket(1), ticket(2)]).await;
     assert_eq!((&row["status"], &row["tickets_added"]), (&json!("success"), &json!(1)));
-    let linked = "select concat_ws(' ', r.category, r.urgency, r.hours, r.source, left(r.description, 8), r.edited_columns)
+    let linked =
+        "select concat_ws(' ', r.category, r.urgency, r.hours, r.source, left(r.description, 8), r.edited_columns)
         from requests as r join fluent_tickets as t on t.request_id = r.id where t.fluent_id = 1";
     assert_eq!(rows.db.get::<String>(linked).await, "Billed MEDIUM 3 manual Ticket 1 {category}");
     assert_eq!(

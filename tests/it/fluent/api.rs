@@ -190,7 +190,8 @@ async fn a_page_of_many_large_tickets_is_listed_at_once() {
              analyze",
         )
         .await;
-    let scanned = "select coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint from pg_stat_xact_user_tables
+    let scanned =
+        "select coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint from pg_stat_xact_user_tables
         where relname in ('requests', 'fluent_sync_status')";
     for asked in ["rowcall.fluent_ticket_list('{\"page\": 3}')", "rowcall.fluent_status()"] {
         rows.db.run("begin").await;

@@ -287,7 +287,11 @@ async fn a_sync_that_takes_too_long_to_write_says_so_and_spends_attempts() {
     )
     .await;
     let row = flow.sync().await;
-    assert_eq!((&row["status"], &row["attempts"], &row["pages_read"]), (&json!("failed"), &json!(5), &json!(3)), "{row}");
+    assert_eq!(
+        (&row["status"], &row["attempts"], &row["pages_read"]),
+        (&json!("failed"), &json!(5), &json!(3)),
+        "{row}"
+    );
     assert!(row["error_message"].as_str().unwrap().contains("could not be written in the time"), "{row}");
     assert_eq!(
         flow.text("select string_agg(settled_as, ' ' order by id) from rowcall.attempts").await,

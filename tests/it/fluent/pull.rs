@@ -167,8 +167,7 @@ async fn a_date_filter_takes_open_tickets_and_those_closed_since() {
         let pulled = world.pull(json!({"date_filter": "2025-10-17"})).await;
         let found = read(&pulled);
         for ticket in world.fake.tickets() {
-            let is_wanted =
-                found.get(&number(&ticket["id"])).is_some_and(|ticket| ticket["is_wanted"] == true);
+            let is_wanted = found.get(&number(&ticket["id"])).is_some_and(|ticket| ticket["is_wanted"] == true);
             let since = ticket["resolved_at"].as_str().is_some_and(|at| at >= "2025-10-17T00:00:00");
             assert_eq!(is_wanted, ticket["status"] != "closed" || since, "{ticket}");
         }
@@ -212,8 +211,7 @@ async fn a_list_of_open_tickets_that_was_left_for_long_is_begun_anew() {
             payload["cursor"] = result["cursor"].clone();
             payload["pages_read"] = result["pages_read"].clone();
         }
-        payload["cursor"]["open"]["read_at"] =
-            json!(jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes));
+        payload["cursor"]["open"]["read_at"] = json!(jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes));
         world.execute(&job(&payload)).await;
         assert_eq!(asked(&world).last().unwrap(), &("id".to_owned(), "open".to_owned(), page), "{minutes} min");
     }
@@ -313,7 +311,9 @@ async fn a_whole_list_at_once_is_refused() {
     let world = World::new(1).await;
     let tickets: Vec<Value> = (1..=100_000).map(|id| json!({"id": id})).collect();
     let body = json!({"tickets": {"current_page": 1, "last_page": 1, "data": tickets}});
-    world.fake.fault(rowcall::sandbox::fluent::Fault::new(rowcall::sandbox::fluent::Kind::Answer { status: 200, body }));
+    world
+        .fake
+        .fault(rowcall::sandbox::fluent::Fault::new(rowcall::sandbox::fluent::Kind::Answer { status: 200, body }));
     let outcome = world.execute(&first()).await;
     assert_eq!(outcome.fault, Some(Fault::Transient));
     assert!(outcome.error.unwrap().contains("answered with more than 1000"));
