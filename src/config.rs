@@ -305,6 +305,9 @@ mod tests {
             ("AT_ISHARE_API_KEY", "two words", "white space"),
             ("AT_ISHARE_API_SECRET", "é", "no header can carry"),
             ("FLUENT_API_URL", "example.com", "http or https"),
+            ("FLUENT_API_URL", "http://support.example.com", "an https address"),
+            ("FLUENT_API_URL", "http://203.0.113.7", "an https address"),
+            ("FLUENT_API_URL", "http://[2001:db8::7]", "an https address"),
             ("FLUENT_DATE_FILTER", "17.10.2025", "such as 2025-10-17"),
             ("FLUENT_SITE_TIMEZONE", "Mars/Olympus", "such as Europe/Tallinn"),
         ] {

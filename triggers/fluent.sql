@@ -20,6 +20,7 @@ begin
     new.since := null;
     new.watermark := null;
     new.covered_from := null;
+    new.fingerprint := null;
     new.note := null;
     new.updated_at := now();
     return new;
@@ -83,7 +84,9 @@ when (
 )
 execute function rowcall.ring('fluent_sync_status');
 
--- Remembers which columns of a ticket's request a person has edited: no sync writes them any more.
+-- Remembers which columns of a ticket's request a person has edited: no sync writes them any more. A person may take a column
+-- out, and means it where the same statement leaves its value alone; a form that saves a whole row, with edited_columns as
+-- they were when it was opened, means its values.
 create or replace function rowcall.note_request_edits() returns trigger
 language plpgsql
 set search_path = pg_catalog
@@ -92,7 +95,7 @@ begin
     -- Here and not in a function of its own: it runs with the rights of whoever edits, which end at this schema.
     new.edited_columns := array(
         select e.name
-        from unnest(old.edited_columns) as e (name)
+        from unnest(coalesce(new.edited_columns, old.edited_columns)) as e (name)
         union
         select c.name
         from (values
@@ -110,13 +113,13 @@ begin
 end
 $$;
 
--- A sync's own statement changes synced_at and is told apart by that. A person may change edited_columns, and then means it.
+-- A sync's own statement sets synced_at later than it was and is told apart by that. Requests that no sync has written are
+-- nobody's business, whatever their source.
 create or replace trigger _050_note_edits
-before update of date, time, description, urgency, category, website_url on public.requests
+before update of date, time, description, urgency, category, website_url, edited_columns on public.requests
 for each row
 when (
-    old.source = 'fluent'
-    and new.synced_at is not distinct from old.synced_at
-    and new.edited_columns is not distinct from old.edited_columns
+    (old.synced_at is not null or old.source = 'fluent')
+    and (new.synced_at > coalesce(old.synced_at, '-infinity')) is not true
 )
 execute function rowcall.note_request_edits();

@@ -15,6 +15,16 @@ begin
             using errcode = 'invalid_parameter_value',
                 hint = 'give the day since which tickets count, such as 2025-10-17';
     end if;
+    if wanted_date_filter < date '1970-01-01' then
+        raise exception 'dateFilter % is before 1970, and every ticket is later', wanted_date_filter
+            using errcode = 'invalid_parameter_value',
+                hint = 'give a later day; a full sync reads every ticket';
+    end if;
+
+    -- Two who ask in the same words at the same time ask for one sync.
+    perform pg_advisory_xact_lock(
+        hashtext('rowcall.start_fluent_sync'), hashtext(concat(wanted_date_filter, ' ', wanted_is_full))
+    );
 
     select s.id::text
     into key
@@ -37,7 +47,7 @@ begin
     set attempts = 0,
         next_retry_at = now(),
         error_message = null
-    where s.id::text = key
+    where s.id = key::rowcall.fluent_sync_status_key
       and s.claimed_until is null;
     perform pg_notify('rowcall', 'fluent_sync_status');
     return key;
@@ -67,13 +77,14 @@ as $$
         'startedAt', s.started_at,
         'completedAt', s.completed_at,
         'note', s.note,
-        'error', s.error_message,
+        -- While it runs, an error is that of the time before.
+        'error', case when s.status in ('pending', 'running') and s.claimed_until > now() then null else s.error_message end,
         'waitsFor', case
             when s.status in ('pending', 'running') and s.claimed_until is null then rowcall.held_up('fluent_sync_status')
         end
     )
     from public.fluent_sync_status as s
-    where s.id::text = wanted_key
+    where s.id = wanted_key::rowcall.fluent_sync_status_key
 $$;
 
 -- The last sync that was asked for, and the last one that worked.
@@ -99,7 +110,7 @@ as $$
 $$;
 
 -- A page of tickets with their requests, newest change first. `asked` may have page, per_page (to 200), status, category,
--- urgency and search, which is looked for in titles and descriptions.
+-- urgency and search, which is looked for in titles and descriptions. Of a description, 2,000 characters are shown.
 create or replace function rowcall.fluent_ticket_list(asked jsonb) returns jsonb
 language plpgsql
 stable
@@ -109,6 +120,7 @@ declare
     page constant integer := coalesce((asked ->> 'page')::integer, 1);
     per_page constant integer := coalesce((asked ->> 'per_page')::integer, 50);
     pattern constant text := '%' || replace(replace(replace(asked ->> 'search', '\', '\\'), '%', '\%'), '_', '\_') || '%';
+    is_of_requests boolean;
     total bigint;
     tickets jsonb;
 begin
@@ -116,61 +128,79 @@ begin
         raise exception 'page must be 1 or more, and per_page from 1 to 200' using errcode = 'invalid_parameter_value';
     end if;
 
-    with listed as (
-        select t.*, to_jsonb(r) as request
+    -- Whoever asks for nothing of the requests, is not made to wait for them.
+    is_of_requests := asked ->> 'category' is not null or asked ->> 'urgency' is not null or pattern is not null;
+    if is_of_requests then
+        select count(*)
+        into total
         from public.fluent_tickets as t
         left join public.requests as r on r.id = t.request_id
         where (asked ->> 'status' is null or t.status = asked ->> 'status')
           and (asked ->> 'category' is null or r.category = asked ->> 'category')
           and (asked ->> 'urgency' is null or r.urgency = asked ->> 'urgency')
-          and (pattern is null or t.title ilike pattern or r.description ilike pattern)
-    ),
+          and (pattern is null or t.title ilike pattern or r.description ilike pattern);
+    else
+        select count(*)
+        into total
+        from public.fluent_tickets as t
+        where asked ->> 'status' is null
+           or t.status = asked ->> 'status';
+    end if;
 
-    shown as (
-        select l.*
-        from listed as l
-        order by l.ticket_updated_at desc nulls last, l.fluent_id desc
+    -- The page by its keys first, along the index; then what is shown of it.
+    with shown as materialized (
+        select t.fluent_id
+        from public.fluent_tickets as t
+        left join public.requests as r on is_of_requests and r.id = t.request_id
+        where (asked ->> 'status' is null or t.status = asked ->> 'status')
+          and (asked ->> 'category' is null or r.category = asked ->> 'category')
+          and (asked ->> 'urgency' is null or r.urgency = asked ->> 'urgency')
+          and (pattern is null or t.title ilike pattern or r.description ilike pattern)
+        order by t.ticket_updated_at desc nulls last, t.fluent_id desc
         limit per_page
         offset (page - 1)::bigint * per_page
     )
 
-    select
-        (select count(*) from listed),
-        coalesce(
-            jsonb_agg(
-                jsonb_build_object(
-                    'fluentId', s.fluent_id,
-                    'requestId', s.request_id,
-                    'title', s.title,
-                    'status', s.status,
-                    'priority', s.priority,
-                    'product', s.product,
-                    'agentName', s.agent_name,
-                    'customerName', s.customer_name,
-                    'customerEmail', s.customer_email,
-                    'responseCount', s.response_count,
-                    'createdAt', s.ticket_created_at,
-                    'updatedAt', s.ticket_updated_at,
-                    'resolvedAt', s.resolved_at,
-                    'request', case when s.request is not null then jsonb_build_object(
-                        'id', s.request -> 'id',
-                        'date', s.request -> 'date',
-                        'time', s.request -> 'time',
-                        'description', s.request -> 'description',
-                        'urgency', s.request -> 'urgency',
-                        'category', s.request -> 'category',
-                        'websiteUrl', s.request -> 'website_url',
-                        'hours', s.request -> 'hours',
-                        'source', s.request -> 'source',
-                        'editedColumns', s.request -> 'edited_columns'
-                    ) end
-                )
-                order by s.ticket_updated_at desc nulls last, s.fluent_id desc
-            ),
-            '[]'
-        )
-    into total, tickets
-    from shown as s;
+    select coalesce(
+        jsonb_agg(
+            jsonb_build_object(
+                'fluentId', t.fluent_id,
+                'requestId', t.request_id,
+                'title', t.title,
+                'status', t.status,
+                'priority', t.priority,
+                'product', t.product,
+                'agentName', t.agent_name,
+                'customerName', t.customer_name,
+                'customerEmail', t.customer_email,
+                'responseCount', t.response_count,
+                'createdAt', t.ticket_created_at,
+                'updatedAt', t.ticket_updated_at,
+                'resolvedAt', t.resolved_at,
+                'request', case when r.id is not null then jsonb_build_object(
+                    'id', r.id,
+                    'date', r.date,
+                    'time', r.time,
+                    'description', case
+                        when char_length(r.description) > 2000 then left(r.description, 1999) || '…'
+                        else r.description
+                    end,
+                    'urgency', r.urgency,
+                    'category', r.category,
+                    'websiteUrl', r.website_url,
+                    'hours', r.hours,
+                    'source', r.source,
+                    'editedColumns', r.edited_columns
+                ) end
+            )
+            order by t.ticket_updated_at desc nulls last, t.fluent_id desc
+        ),
+        '[]'
+    )
+    into tickets
+    from shown as s
+    join public.fluent_tickets as t on t.fluent_id = s.fluent_id
+    left join public.requests as r on r.id = t.request_id;
 
     return jsonb_build_object(
         'tickets', tickets,

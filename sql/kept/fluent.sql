@@ -13,6 +13,12 @@ where status = 'failed';
 create index if not exists fluent_sync_status_covered_idx on public.fluent_sync_status (completed_at, id)
 where status = 'success' and watermark is not null;
 
+-- The last sync, and the last one that worked: what anybody may ask.
+create index if not exists fluent_sync_status_last_idx
+on public.fluent_sync_status ((coalesce(requested_at, created_at)) desc, id desc);
+create index if not exists fluent_sync_status_success_idx on public.fluent_sync_status (completed_at)
+where status = 'success';
+
 create index if not exists fluent_tickets_request_idx on public.fluent_tickets (request_id);
 create index if not exists fluent_tickets_updated_idx on public.fluent_tickets (ticket_updated_at desc nulls last, fluent_id desc);
 

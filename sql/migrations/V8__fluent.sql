@@ -96,6 +96,7 @@ alter table public.fluent_sync_status
     add column if not exists since timestamptz,
     add column if not exists watermark timestamptz,
     add column if not exists covered_from date,
+    add column if not exists fingerprint text,
     add column if not exists cursor jsonb,
     add column if not exists note text,
     add column if not exists created_at timestamptz not null default now(),
@@ -231,6 +232,36 @@ begin
             using hint = 'alter table public.fluent_tickets add unique (fluent_id)';
     end if;
 
+    -- Descriptions have the length of what customers write.
+    if exists (
+        select
+        from pg_attribute as a
+        where a.attrelid = 'public.requests'::regclass
+          and a.attname = 'description'
+          and a.atttypmod > 0
+    ) then
+        raise exception 'public.requests.description is too short for tickets'
+            using hint = 'alter table public.requests alter column description type text';
+    end if;
+
+    -- A ticket that went with its request would be new at the next sync, and bring the request back.
+    select string_agg(
+        format(
+            'alter table public.fluent_tickets drop constraint %I, '
+            'add foreign key (request_id) references public.requests (id) on delete set null', c.conname
+        ), '; '
+    )
+    into unknown
+    from pg_constraint as c
+    where c.conrelid = 'public.fluent_tickets'::regclass
+      and c.confrelid = 'public.requests'::regclass
+      and c.contype = 'f'
+      and c.confdeltype = 'c';
+    if unknown is not null then
+        raise exception 'public.fluent_tickets goes with its request: the next sync would bring back a request that was deleted'
+            using hint = unknown;
+    end if;
+
     -- What another system left unfinished is not begun anew by itself.
     if to_regtype('rowcall.fluent_sync_status_key') is null then
         update public.fluent_sync_status as s
@@ -259,6 +290,8 @@ comment on column public.fluent_sync_status.sync_duration is 'Milliseconds from 
 comment on column public.fluent_sync_status.since is 'What changed since then was read; null after everything was.';
 comment on column public.fluent_sync_status.watermark is 'The newest change that was read: the next sync goes on a little before it.';
 comment on column public.fluent_sync_status.covered_from is 'Up to the watermark, everything since this day is here; null is everything at all.';
+comment on column public.fluent_sync_status.fingerprint is
+    'Of the site, the user and the time zone that were read: another one begins from the beginning.';
 comment on column public.fluent_sync_status.cursor is 'Where a sync that is not done goes on; the worker''s own.';
 
 select rowcall.add_check('fluent_sync_status', 'fluent_sync_status_counts_are_sane',
@@ -268,11 +301,14 @@ select rowcall.add_check('fluent_sync_status', 'fluent_sync_status_claim_is_whol
 
 alter table public.fluent_sync_status set (fillfactor = 50);
 
--- What a sync has read and not written: all of it is written by the statement that ends the sync.
+-- What a sync has read: all of it is written by the statement that ends the sync. The tickets of a page that is written
+-- already are gone; their numbers stay until the end.
 create table if not exists rowcall.fluent_pages (
     sync_id rowcall.fluent_sync_status_key not null references public.fluent_sync_status (id) on delete cascade,
     generation integer not null,
     nth integer not null,
-    tickets jsonb not null,
+    tickets jsonb,
+    ids bigint[] not null,
+    size bigint not null,
     primary key (sync_id, generation, nth)
 );

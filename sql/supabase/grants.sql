@@ -56,7 +56,7 @@ begin
     perform rowcall.grant_table(
         'fluent_sync_status', 'select, insert (date_filter, is_full)',
         carried || '{
-            cursor,since,watermark,covered_from,note,pages_read,pages_total,tickets_fetched,tickets_total,tickets_added,
+            cursor,since,watermark,covered_from,fingerprint,note,pages_read,pages_total,tickets_fetched,tickets_total,tickets_added,
             tickets_updated,tickets_skipped,sync_duration,started_at,completed_at
         }'::name[]
     );

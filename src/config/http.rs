@@ -108,7 +108,8 @@ fn login(environment: &impl Environment) -> Result<Option<Login>, ConfigError> {
         (None, None) => Ok(None),
         (Some(address), Some(hashed)) => {
             let expected = "an argon2 hash ($argon2id$…), as `rowcall hash-password` makes it";
-            Login::new(&address, hashed).map(Some).map_err(|_| secret(hash, expected))
+            let admin = token(environment, "ROWCALL_API_TOKEN")?;
+            Login::new(&address, hashed, admin.as_ref()).map(Some).map_err(|_| secret(hash, expected))
         }
         (None, _) => Err(secret(email, "it must be set where ROWCALL_ADMIN_PASSWORD_HASH is")),
         (_, None) => Err(secret(hash, "it must be set where ROWCALL_ADMIN_EMAIL is")),

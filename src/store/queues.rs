@@ -15,6 +15,8 @@ pub struct Statements {
     /// No parameter → the seconds until a row comes due that nobody settled lately, or null. For queues whose claims put
     /// rows off; others have their alarms from what they settle.
     pub next: Option<&'static str>,
+    /// Whether its operations only read, so that one whose outcome cannot be written may be done again.
+    pub only_reads: bool,
 }
 
 /// Promo codes: `public.codes`.
@@ -24,6 +26,7 @@ pub static CODES: Statements = Statements {
     settle: include_str!("../../sql/queues/codes/settle.sql"),
     stands: include_str!("../../sql/queues/codes/stands.sql"),
     next: None,
+    only_reads: false,
 };
 
 /// Replies to approved, denied and edited actions: `public.actions`. Its serial key is the contact.
@@ -33,6 +36,7 @@ pub static ACTIONS: Statements = Statements {
     settle: include_str!("../../sql/queues/actions/settle.sql"),
     stands: include_str!("../../sql/queues/actions/stands.sql"),
     next: Some(include_str!("../../sql/queues/actions/next.sql")),
+    only_reads: false,
 };
 
 /// Data bundles for paid orders: `public.fulfillment_logs`, one row an order. Its serial key is the telephone number.
@@ -42,6 +46,7 @@ pub static FULFILLMENT_LOGS: Statements = Statements {
     settle: include_str!("../../sql/queues/fulfillment_logs/settle.sql"),
     stands: include_str!("../../sql/queues/fulfillment_logs/stands.sql"),
     next: Some(include_str!("../../sql/queues/fulfillment_logs/next.sql")),
+    only_reads: false,
 };
 
 /// Changes of memberships in the CRMs: `public.crm_sync_queue`. Its serial key is the customer; clients take turns.
@@ -51,6 +56,7 @@ pub static CRM_SYNC_QUEUE: Statements = Statements {
     settle: include_str!("../../sql/queues/crm_sync_queue/settle.sql"),
     stands: include_str!("../../sql/queues/crm_sync_queue/stands.sql"),
     next: Some(include_str!("../../sql/queues/crm_sync_queue/next.sql")),
+    only_reads: false,
 };
 
 /// Orders that a webhook told of and that are read at their CRM: `public.crm_orders`.
@@ -60,6 +66,7 @@ pub static CRM_ORDERS: Statements = Statements {
     settle: include_str!("../../sql/queues/crm_orders/settle.sql"),
     stands: include_str!("../../sql/queues/crm_orders/stands.sql"),
     next: Some(include_str!("../../sql/queues/crm_orders/next.sql")),
+    only_reads: false,
 };
 
 /// Syncs with FluentSupport: `public.fluent_sync_status`, whose tickets become `public.requests`.
@@ -69,6 +76,7 @@ pub static FLUENT: Statements = Statements {
     settle: include_str!("../../sql/queues/fluent_sync_status/settle.sql"),
     stands: include_str!("../../sql/queues/fluent_sync_status/stands.sql"),
     next: None,
+    only_reads: true,
 };
 
 /// Every queue of this build.

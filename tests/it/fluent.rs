@@ -74,6 +74,9 @@ impl World {
         let mut payload =
             json!({"date_filter": null, "is_full": false, "cursor": null, "pages_read": 0, "covered": null});
         payload.as_object_mut().unwrap().extend(asked.as_object().unwrap().clone());
+        if let Some(covered) = payload["covered"].as_object_mut() {
+            covered.entry("fingerprint").or_insert_with(|| json!(self.fluent.fingerprint()));
+        }
         loop {
             let outcome = self.execute(&job(&payload)).await;
             let result = outcome.result.clone().unwrap_or_else(|| panic!("{outcome:?}"));

@@ -88,7 +88,9 @@ select
         'cursor', c.cursor,
         'pages_read', c.pages_read,
         'covered', (
-            select jsonb_build_object('watermark', s.watermark, 'from', s.covered_from)
+            select jsonb_build_object(
+                'watermark', s.watermark, 'from', s.covered_from, 'fingerprint', s.fingerprint
+            )
             from public.fluent_sync_status as s
             where s.status = 'success'
               and s.watermark is not null

@@ -8,7 +8,8 @@
 --
 -- A page that is not the last is a part: verdict `wait`, with a `cursor` in its result that the next claim hands back. Its
 -- tickets are kept in rowcall.fluent_pages, and are written with those of the last page, in the statement that ends the
--- sync: all or nothing. A sync of more than 25,000 tickets writes them every 25,000, for a statement must not take too long.
+-- sync: all or nothing. A sync of more than 5,000 tickets or 16 MB writes them whenever so much has come together, for a statement
+-- must not take too long.
 --
 -- Promise: only the token of the current claim is accepted, and a request that changed meanwhile is not overwritten.
 -- Nothing is `unknown` here: reading changes nothing, and what is written is written here.
@@ -34,7 +35,13 @@ held as materialized (
         o.error,
         o.duration,
         c.generation = o.generation and o.verdict = 'wait' and coalesce(o.result ? 'cursor', false) as is_part,
-        c.tickets_fetched - (c.tickets_added + c.tickets_updated + c.tickets_skipped) >= 25000 as is_much,
+        (
+            select coalesce(sum(cardinality(p.ids)) >= 5000 or sum(p.size) >= 16777216, false)
+            from rowcall.fluent_pages as p
+            where p.sync_id = c.id
+              and p.generation = c.generation
+              and p.tickets is not null
+        ) as is_much,
         case
             when c.generation <> o.generation then 'superseded'
             when o.verdict = 'unknown' then 'failed'
@@ -57,20 +64,28 @@ put as materialized (
     select h.id, p.*
     from held as h
     cross join lateral rowcall.put_fluent_tickets(
-        h.key, h.generation, (h.result ->> 'pages_read')::integer, h.result -> 'tickets'
+        h.key, h.generation, (h.result ->> 'pages_read')::integer, h.result -> 'tickets', h.settled_as = 'done'
     ) as p
     where h.settled_as = 'done'
        or (h.is_part and h.is_much)
 ),
 
 kept as (
-    insert into rowcall.fluent_pages (sync_id, generation, nth, tickets)
-    select h.id, h.generation, (h.result ->> 'pages_read')::integer, h.result -> 'tickets'
+    insert into rowcall.fluent_pages (sync_id, generation, nth, tickets, ids, size)
+    select
+        h.id,
+        h.generation,
+        (h.result ->> 'pages_read')::integer,
+        h.result -> 'tickets',
+        rowcall.ticket_numbers(h.result -> 'tickets'),
+        octet_length((h.result -> 'tickets')::text)
     from held as h
     where h.is_part
       and not h.is_much
     on conflict (sync_id, generation, nth) do update
-    set tickets = excluded.tickets
+    set tickets = excluded.tickets,
+        ids = excluded.ids,
+        size = excluded.size
 ),
 
 -- What nobody will write any more.
@@ -112,34 +127,41 @@ written as (
             when h.is_part then (h.result ->> 'pages_total')::integer
             else c.pages_total
         end,
-        tickets_fetched = case
-            when h.settled_as = 'done' then c.tickets_added + c.tickets_updated + c.tickets_skipped + t.fetched
-            when h.is_part then c.tickets_fetched + jsonb_array_length(h.result -> 'tickets')
-            else c.tickets_fetched
-        end,
+        tickets_fetched = coalesce(r.fetched, c.tickets_fetched),
         tickets_total = case
-            when h.settled_as = 'done' then c.tickets_added + c.tickets_updated + c.tickets_skipped + t.fetched
-            when h.is_part then (h.result ->> 'tickets_total')::integer
+            when h.settled_as = 'done' then r.fetched
+            when h.is_part then greatest(coalesce((h.result ->> 'tickets_total')::integer, c.tickets_total), r.fetched)
             else c.tickets_total
         end,
         tickets_added = c.tickets_added + coalesce(t.added, 0),
         tickets_updated = c.tickets_updated + coalesce(t.updated, 0),
-        tickets_skipped = c.tickets_skipped + coalesce(t.skipped, 0),
+        tickets_skipped = case
+            when h.settled_as = 'done' or (h.is_part and h.is_much)
+                then greatest(r.fetched - c.tickets_added - t.added - c.tickets_updated - t.updated, 0)
+            else c.tickets_skipped
+        end,
         since = case
             when h.is_part or h.settled_as = 'done' then (h.result ->> 'since')::timestamptz
             else c.since
         end,
         watermark = case when h.settled_as = 'done' then (h.result ->> 'watermark')::timestamptz else c.watermark end,
         covered_from = case when h.settled_as = 'done' then (h.result ->> 'covered_from')::date else c.covered_from end,
+        fingerprint = case when h.settled_as = 'done' then h.result ->> 'fingerprint' else c.fingerprint end,
         note = case
             when h.settled_as <> 'done' then c.note
-            when t.fetched = 0 and h.result -> 'since' = 'null' then
-                'the site shows FLUENT_API_USERNAME no ticket at all: either there is none, or this agent may see none'
-            when t.unseen > 0 and h.result -> 'since' = 'null' and c.tickets_added + c.tickets_updated + c.tickets_skipped = 0
-                then format(
-                    '%s tickets that are known here were not shown: they are gone from the site, or the agent of '
-                    'FLUENT_API_USERNAME may not see them any more; they stay here as they are', t.unseen
-                )
+            else nullif(concat_ws(
+                '; ',
+                case
+                    when h.result -> 'since' <> 'null' then null
+                    when t.fetched = 0 then
+                        'the site shows FLUENT_API_USERNAME no ticket at all: either there is none, or this agent may see none'
+                    when t.unseen > 0 then format(
+                        '%s tickets that are known here were not shown: they are gone from the site, or the agent of '
+                        'FLUENT_API_USERNAME may not see them any more; they stay here as they are', t.unseen
+                    )
+                end,
+                h.result ->> 'note'
+            ), '')
         end,
         -- A part has got further: the attempts are those at one and the same page.
         attempts = case
@@ -165,6 +187,12 @@ written as (
         end
     from held as h
     left join put as t on t.id = h.id
+    cross join lateral (
+        select case
+            when h.settled_as = 'done' then t.fetched
+            when h.is_part then rowcall.count_fluent_tickets(h.key, h.generation, h.result -> 'tickets')
+        end as fetched
+    ) as r
     where c.id = h.id
     returning
         h.key, h.settled_as, c.id, c.tickets_fetched, c.tickets_added, c.tickets_updated, c.tickets_skipped, c.pages_read

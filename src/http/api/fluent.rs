@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::http::App;
@@ -16,14 +16,26 @@ use crate::http::errors::Refusal;
 /// How often a request that waits for its sync looks at it.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 
+const EXAMPLE: &str = "such as {\"dateFilter\": \"2025-10-17\"} or {\"full\": true}";
+
 /// What only those who may look are told of a sync: it has the words of the site and of ours.
 const INSIDE: [&str; 3] = ["error", "note", "waitsFor"];
+
+/// What to sync.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SyncAsked {
+    #[serde(rename = "dateFilter")]
+    date_filter: Option<String>,
+    full: Option<bool>,
+}
 
 /// `POST /api/fluent/sync` with `{"dateFilter": "2025-10-17"}` or `{"full": true}`: document 5's answer once the sync has
 /// ended; 202 with the sync when that takes longer than a request may wait; 500 with what keeps it, if something does.
 pub(super) async fn sync(State(app): State<App>, Object(asked): Object) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let (date_filter, is_full) = (date_filter(&asked)?, asked.get("full") == Some(&Value::Bool(true)));
-    let key = app.store.start_fluent_sync(date_filter, is_full).await?;
+    let asked: SyncAsked = serde_json::from_value(Value::Object(asked))
+        .map_err(|error| Refusal::bad_request("invalid", format!("this asks for no sync: {error}")).hint(EXAMPLE))?;
+    let key = app.store.start_fluent_sync(day(asked.date_filter.as_deref())?, asked.full == Some(true)).await?;
     let until = Instant::now() + app.limits.wait;
     loop {
         let Some(sync) = app.store.fluent_sync(&key).await? else {
@@ -73,16 +85,11 @@ pub(super) async fn tickets(State(app): State<App>, Asked(asked): Asked<TicketsQ
     Ok(Json(app.store.fluent_ticket_list(asked).await?))
 }
 
-fn date_filter(asked: &Map<String, Value>) -> Result<Option<Date>, Refusal> {
-    let day = match asked.get("dateFilter") {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
-        Some(Value::String(text)) => text.trim().parse().ok(),
-        Some(_) => None,
-    };
-    day.map(Some).ok_or_else(|| {
-        Refusal::bad_request("invalid", "dateFilter must be a day").hint("such as {\"dateFilter\": \"2025-10-17\"}")
-    })
+/// A day; an empty field of a form is none.
+fn day(text: Option<&str>) -> Result<Option<Date>, Refusal> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let day = text.parse().map(Some);
+    day.map_err(|_| Refusal::bad_request("invalid", "dateFilter must be a day").hint(EXAMPLE))
 }
 
 /// The answer of document 5.

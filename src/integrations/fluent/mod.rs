@@ -8,6 +8,7 @@
 
 mod plan;
 mod page;
+mod said;
 mod ticket;
 mod moment;
 mod plain;
@@ -22,6 +23,7 @@ use jiff::tz::TimeZone;
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use self::moment::Clock;
@@ -63,6 +65,7 @@ pub struct Fluent {
     clock: Clock,
     http: Result<Http, String>,
     site: Site,
+    fingerprint: String,
 }
 
 impl Fluent {
@@ -71,9 +74,15 @@ impl Fluent {
         let http = Http::new().map_err(|_| {
             "TLS could not be set up, for lack of root certificates as a rule; syncs wait until it can.".to_owned()
         });
-        let secrets = [&settings.username, &settings.password].into_iter().flatten().map(ExposeSecret::expose_secret);
-        let site = Site::new(secrets);
-        Self { clock: Clock::new(settings.site_timezone.clone()), settings, http, site }
+        let site = Site::new(settings.username.as_ref(), settings.password.as_ref());
+        let fingerprint = fingerprint(&settings);
+        Self { clock: Clock::new(settings.site_timezone.clone()), settings, http, site, fingerprint }
+    }
+
+    /// Which tickets a sync reads: those of this site, as this user sees them, by this clock. What was read under another
+    /// fingerprint says nothing about them.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     fn http(&self) -> Result<&Http, String> {
@@ -102,7 +111,7 @@ impl Fluent {
             .unasked()
         })?;
         let (now, pages_before) = (Timestamp::now(), payload.pages_read);
-        let plan = payload.plan(self.settings.date_filter, &self.clock);
+        let plan = payload.plan(self.settings.date_filter, &self.clock, &self.fingerprint, now);
         let bounds = Bounds { deadline: Instant::now() + limits.timeout, stop: limits.stop.clone() };
         let answer = http.call(self.request(&plan.query())?, &bounds).await.map_err(|lost| refusal::lost(&lost))?;
         let page = self.site.read(&answer, job.attempt)?;
@@ -118,9 +127,11 @@ impl Fluent {
                 result["tickets_total"] = json!(progress.tickets_total);
                 Outcome::part(result)
             }
-            Next::End { watermark, covered_from } => {
+            Next::End { watermark, covered_from, note } => {
                 result["watermark"] = json!(watermark);
                 result["covered_from"] = json!(covered_from);
+                result["fingerprint"] = json!(self.fingerprint);
+                result["note"] = json!(note);
                 Outcome::done(Some(result))
             }
         })
@@ -133,7 +144,7 @@ impl Fluent {
         else {
             return Err(failure(Fault::Configuration, "FluentSupport is not configured.").unasked());
         };
-        let pair = BASE64_STANDARD.encode(format!("{}:{}", username.expose_secret(), password.expose_secret()));
+        let pair = encoded(username.expose_secret(), password.expose_secret());
         let request =
             Request::new(Method::GET, address(api_url, query)).keeping(PAGE_BYTES_MAX).authorized("Basic", &pair);
         let wrong = "FLUENT_API_PASSWORD cannot be sent as it is; syncs wait.";
@@ -152,6 +163,22 @@ impl Integration for Fluent {
             outcome.unwrap_or_else(|failure| last_words(failure, job.attempt, job.max_attempts).into())
         })
     }
+}
+
+fn fingerprint(settings: &Settings) -> String {
+    let Settings { api_url, username, site_timezone, .. } = settings;
+    let url = api_url.as_ref().map(Url::as_str).unwrap_or_default();
+    let username = username.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
+    let zone = site_timezone
+        .iana_name()
+        .map_or_else(|| site_timezone.to_offset(Timestamp::UNIX_EPOCH).to_string(), str::to_owned);
+    // Half of it tells two apart as well, and is no name of anybody.
+    BASE64_STANDARD.encode(&Sha256::digest(format!("{url}\n{username}\n{zone}"))[..15])
+}
+
+/// The login as HTTP Basic sends it.
+fn encoded(username: &str, password: &str) -> String {
+    BASE64_STANDARD.encode(format!("{username}:{password}"))
 }
 
 /// Where the page is. A site with plain permalinks has its API's path in a query.

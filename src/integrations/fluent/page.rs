@@ -1,14 +1,20 @@
 //! A page of tickets: both paginators of the plugin, numbers as numbers or as text.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::moment::Clock;
 use super::plan::PER_PAGE;
+use super::said::{Members, Text};
 
 /// The plugin sorts by the time of day that it stores, which a change of clocks sets back.
 const SORTED_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(2);
+
+/// A site may have a page size of its own, but ten times what was asked for is its whole list at once.
+pub(super) const TICKETS_MAX: usize = 1000;
 
 /// One page.
 #[derive(Debug)]
@@ -19,12 +25,59 @@ pub(super) struct Page {
     full: u64,
     total: Option<u64>,
     tickets: Vec<Ticket>,
+    /// Where on the page tickets stand that cannot be read, for they have no number.
+    odd: Vec<usize>,
 }
 
-/// One ticket, with its members as they came.
+/// Why an answer is not taken for a page.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is no page of tickets.
+    NoPage,
+    /// It has more tickets than are taken at once.
+    TooMany,
+}
+
+/// One ticket, with what is needed of it.
 pub(super) struct Ticket {
     pub(super) id: i64,
-    members: Map<String, Value>,
+    pub(super) said: Said,
+}
+
+/// The members of a ticket that are needed, as they came.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Said {
+    id: Text,
+    pub(super) title: Text,
+    pub(super) content: Text,
+    pub(super) status: Text,
+    pub(super) priority: Text,
+    pub(super) client_priority: Text,
+    pub(super) response_count: Text,
+    pub(super) created_at: Text,
+    pub(super) updated_at: Text,
+    pub(super) resolved_at: Text,
+    pub(super) product: Members<Product>,
+    pub(super) agent: Members<Person>,
+    pub(super) customer: Members<Person>,
+}
+
+/// What a ticket is about.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Product {
+    pub(super) title: Text,
+}
+
+/// A customer or an agent.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Person {
+    pub(super) full_name: Text,
+    pub(super) first_name: Text,
+    pub(super) last_name: Text,
+    pub(super) email: Text,
 }
 
 /// What a page tells about the list that it is of.
@@ -44,31 +97,76 @@ pub(super) struct Seen {
     pub(super) newest: Option<Timestamp>,
     /// The oldest change on the page, where the page is sorted by changes.
     pub(super) oldest: Option<Timestamp>,
+    /// Where on the page tickets stand that cannot be read; the first is 0.
+    pub(super) odd: Vec<usize>,
+    /// The highest number on the page.
+    pub(super) top: Option<i64>,
+    /// Its tickets, as far as it is known when they changed.
+    pub(super) changes: Vec<Change>,
+}
+
+/// A ticket that changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change {
+    pub(super) id: i64,
+    pub(super) at: Timestamp,
+    /// New or active, as the plugin's list of open tickets has it.
+    pub(super) is_open: bool,
 }
 
 #[derive(Deserialize)]
 struct Envelope {
-    tickets: Map<String, Value>,
+    tickets: Paginator,
+}
+
+#[derive(Deserialize)]
+struct Paginator {
+    data: Rows,
+    current_page: Text,
+    #[serde(default)]
+    last_page: Text,
+    #[serde(default)]
+    per_page: Text,
+    #[serde(default)]
+    total: Text,
+}
+
+/// The tickets of a page, up to the bound.
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Said>,
+    is_longer: bool,
 }
 
 impl Page {
-    /// Reads an answer's body; nothing when it is not a page of tickets.
-    pub(super) fn read(body: &[u8]) -> Option<Self> {
-        let Envelope { tickets: mut paginator } = serde_json::from_slice(body).ok()?;
-        let data = match paginator.remove("data")? {
-            Value::Array(data) => data,
-            // PHP writes a list with a hole as an object.
-            Value::Object(data) => data.into_iter().map(|(_, ticket)| ticket).collect(),
-            _ => return None,
+    /// Reads an answer's body.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Unread> {
+        let Ok(Envelope { tickets: Paginator { data, current_page, last_page, per_page, total } }) =
+            serde_json::from_slice(body)
+        else {
+            return Err(Unread::NoPage);
         };
-        let number = |name: &str| paginator.get(name).and_then(number).and_then(|number| u64::try_from(number).ok());
-        Some(Self {
-            number: number("current_page")?,
-            last: number("last_page"),
-            full: number("per_page").filter(|per_page| *per_page > 0).unwrap_or(PER_PAGE),
-            total: number("total"),
-            tickets: data.into_iter().map(Ticket::read).collect::<Option<_>>()?,
-        })
+        if data.is_longer {
+            return Err(Unread::TooMany);
+        }
+        let number = |text: &Text| text.number().and_then(|number| u64::try_from(number).ok());
+        let mut page = Self {
+            number: number(&current_page).ok_or(Unread::NoPage)?,
+            last: number(&last_page),
+            full: number(&per_page).filter(|per_page| *per_page > 0).unwrap_or(PER_PAGE),
+            total: number(&total),
+            tickets: Vec::with_capacity(data.rows.len()),
+            odd: Vec::new(),
+        };
+        for (place, said) in data.rows.into_iter().enumerate() {
+            match said.id.number().filter(|id| *id > 0) {
+                Some(id) => page.tickets.push(Ticket { id, said }),
+                None => page.odd.push(place),
+            }
+        }
+        // One that cannot be read keeps nobody from the others; a list that begins with nothing else is of other things.
+        let is_of_tickets = page.odd.is_empty() || !page.tickets.is_empty() || page.number > 1;
+        if is_of_tickets { Ok(page) } else { Err(Unread::NoPage) }
     }
 
     pub(super) fn tickets(&self) -> &[Ticket] {
@@ -76,80 +174,90 @@ impl Page {
     }
 
     pub(super) fn seen(&self, clock: &Clock) -> Seen {
-        let length = self.tickets.len() as u64;
-        let changes: Vec<Timestamp> = self.tickets.iter().filter_map(|ticket| ticket.changed_at(clock)).collect();
-        let is_sorted = changes.windows(2).all(|pair| pair[1].duration_since(pair[0]) <= SORTED_WITHIN);
+        let length = (self.tickets.len() + self.odd.len()) as u64;
+        let changes: Vec<Change> = self.tickets.iter().filter_map(|ticket| ticket.change(clock)).collect();
+        let is_sorted = changes.windows(2).all(|pair| pair[1].at.duration_since(pair[0].at) <= SORTED_WITHIN);
         Seen {
             page: self.number,
             is_last: length == 0 || self.last.map_or(length < self.full, |last| self.number >= last),
             pages: self.last,
             per_page: self.full,
             total: self.total,
-            newest: changes.iter().max().copied(),
-            oldest: changes.last().copied().filter(|_| is_sorted),
+            newest: changes.iter().map(|change| change.at).max(),
+            oldest: changes.last().map(|change| change.at).filter(|_| is_sorted),
+            odd: self.odd.clone(),
+            top: self.tickets.iter().map(|ticket| ticket.id).max(),
+            changes,
         }
     }
 }
 
 impl Ticket {
-    fn read(value: Value) -> Option<Self> {
-        let Value::Object(members) = value else { return None };
-        let id = members.get("id").and_then(number).filter(|id| *id > 0)?;
-        Some(Self { id, members })
-    }
-
-    /// A member as text; nothing where there is none, or it is something else.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
-        text(self.members.get(name)?)
-    }
-
-    /// A member as a number.
-    pub(super) fn number(&self, name: &str) -> Option<i64> {
-        self.members.get(name).and_then(number)
-    }
-
-    /// A member of a related thing, such as the product's title.
-    pub(super) fn of(&self, relation: &str, name: &str) -> Option<String> {
-        // PHP writes an empty relation as null, or as a list.
-        text(self.members.get(relation)?.get(name)?)
-    }
-
-    fn changed_at(&self, clock: &Clock) -> Option<Timestamp> {
-        clock.read(&self.text("updated_at")?).map(|moment| moment.at)
+    fn change(&self, clock: &Clock) -> Option<Change> {
+        let at = clock.read(self.said.updated_at.get()?)?.at;
+        let is_open = matches!(self.said.status.get(), Some("new" | "active"));
+        Some(Change { id: self.id, at, is_open })
     }
 }
 
-impl std::fmt::Debug for Ticket {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ticket").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
+impl Rows {
+    /// Takes a row; nothing when no more are taken.
+    fn take(&mut self, row: Option<Members<Said>>) -> Option<()> {
+        self.rows.push(row?.0);
+        (self.rows.len() < TICKETS_MAX).then_some(())
     }
 }
 
-fn number(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
+impl<'de> Deserialize<'de> for Rows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RowsVisitor)
+    }
+}
+
+struct RowsVisitor;
+
+impl<'de> Visitor<'de> for RowsVisitor {
+    type Value = Rows;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of tickets")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Rows, A::Error> {
+        let mut rows = Rows::default();
+        while rows.take(list.next_element()?).is_some() {}
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            rows.is_longer = true;
+        }
+        Ok(rows)
+    }
+
+    // PHP writes a list with a hole as an object.
+    fn visit_map<A: MapAccess<'de>>(self, mut list: A) -> Result<Rows, A::Error> {
+        let mut rows = Rows::default();
+        while rows.take(list.next_entry::<IgnoredAny, _>()?.map(|(_, row)| row)).is_some() {}
+        while list.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            rows.is_longer = true;
+        }
+        Ok(rows)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::tz::TimeZone;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn seen(body: &Value) -> Option<Seen> {
-        Page::read(body.to_string().as_bytes()).map(|page| page.seen(&Clock::new(TimeZone::UTC)))
+        Page::read(body.to_string().as_bytes()).ok().map(|page| page.seen(&Clock::new(TimeZone::UTC)))
     }
 
     fn ticket(id: &Value, updated_at: &str) -> Value {
@@ -196,10 +304,29 @@ mod tests {
             json!({"tickets": []}),
             json!({"tickets": {"data": []}}),
             json!({"tickets": {"current_page": 1, "data": [{"title": "no number"}]}}),
-            json!({"tickets": {"current_page": 1, "data": [{"id": "seven"}]}}),
+            json!({"tickets": {"current_page": 1, "data": [{"id": "seven"}, 7, null, []]}}),
             json!({"tickets": {"current_page": 1, "data": "none"}}),
         ] {
             assert!(seen(&body).is_none(), "{body}");
         }
+    }
+    #[test]
+    fn a_ticket_that_cannot_be_read_keeps_nobody_from_the_others() {
+        let data = json!([ticket(&json!(3), ""), ticket(&json!(0), ""), ["x"], ticket(&json!(1), "")]);
+        let page = Page::read(json!({"tickets": {"current_page": 1, "data": data}}).to_string().as_bytes()).unwrap();
+        assert_eq!(page.tickets().iter().map(|ticket| ticket.id).collect::<Vec<_>>(), [3, 1]);
+        assert_eq!(page.seen(&Clock::new(TimeZone::UTC)).odd, [1, 2]);
+        let last = json!({"tickets": {"current_page": 2, "last_page": 2, "data": [{"id": 0}]}});
+        assert!(seen(&last).unwrap().is_last, "at the end of the list it may stand alone");
+    }
+
+    #[test]
+    fn a_whole_list_at_once_is_not_taken() {
+        let page = |length: usize| {
+            let data: Vec<Value> = (1..=length).map(|id| json!({"id": id})).collect();
+            Page::read(json!({"tickets": {"current_page": 1, "data": data}}).to_string().as_bytes())
+        };
+        assert_eq!(page(TICKETS_MAX).unwrap().tickets().len(), TICKETS_MAX);
+        assert_eq!(page(TICKETS_MAX + 1).unwrap_err(), Unread::TooMany);
     }
 }

@@ -7,10 +7,13 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::page::Page;
+use super::encoded;
+use super::page::{Page, TICKETS_MAX, Unread};
+use super::plan::PER_PAGE;
+use super::said::{Members, Text};
 use crate::failure::{Failure, Fault};
 use crate::integrations::http::{Answer, Cause, Lost, with_jitter};
 use crate::integrations::redact::{Redactor, cut};
@@ -40,8 +43,8 @@ pub(super) struct Site {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Refused {
-    code: Value,
-    message: Value,
+    code: Text,
+    message: Text,
 }
 
 /// A failure whose message fits on the row.
@@ -76,12 +79,20 @@ pub(super) fn lost(lost: &Lost) -> Failure {
 }
 
 impl Site {
-    pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(super) fn new(username: Option<&SecretString>, password: Option<&SecretString>) -> Self {
+        let exposed = |secret: Option<&SecretString>| secret.map(|secret| secret.expose_secret().to_owned());
+        let (username, password) = (exposed(username).unwrap_or_default(), exposed(password).unwrap_or_default());
+        let mut spoken = Vec::new();
         // WordPress shows an application password in groups, and takes it without the spaces too.
-        let spoken = secrets.into_iter().flat_map(|secret| [secret.to_owned(), secret.replace(' ', "")]);
+        for password in [password.replace(' ', ""), password] {
+            // A site that echoes what it was sent has the login as the header has it.
+            let pair = encoded(&username, &password);
+            spoken.extend([pair.trim_end_matches('=').to_owned(), pair, password]);
+        }
+        spoken.push(username);
         // A login of two letters would blacken every word.
-        let spoken: Vec<String> = spoken.filter(|secret| secret.chars().count() > 2).collect();
-        Self { redactor: Redactor::new(spoken.iter().map(String::as_str)) }
+        let spoken = spoken.iter().map(String::as_str).filter(|secret| secret.chars().count() > 2);
+        Self { redactor: Redactor::new(spoken) }
     }
 
     /// The page in an answer, or what stands in its place.
@@ -89,28 +100,41 @@ impl Site {
         let body = answer.bytes().unwrap_or_default().trim_ascii_start();
         // Some themes put a byte order mark before everything.
         let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-        if answer.status == StatusCode::OK
-            && let Some(page) = Page::read(body)
-        {
-            return Ok(page);
+        if answer.status == StatusCode::OK {
+            match Page::read(body) {
+                Ok(page) => return Ok(page),
+                Err(Unread::TooMany) => {
+                    return Err(failure(
+                        Fault::Transient,
+                        format!(
+                            "The site was asked for {PER_PAGE} tickets and answered with more than {TICKETS_MAX}, which is not taken \
+                             in at once; {AGAIN}"
+                        ),
+                    ));
+                }
+                Err(Unread::NoPage) => {}
+            }
         }
-        let refused = serde_json::from_slice::<Value>(body).ok();
-        Err(match refused {
-            Some(refused) => self.refusal(answer, &refused),
-            None => by_status(answer, attempt),
+        Err(match serde_json::from_slice::<Members<Refused>>(body) {
+            Ok(Members(mut refused)) => {
+                if refused.message.get().is_none() {
+                    refused.message = serde_json::from_slice(body).unwrap_or_default();
+                }
+                self.refusal(answer, &refused)
+            }
+            Err(_) => by_status(answer, attempt),
         })
     }
 
     /// What WordPress or the plugin says in JSON.
-    fn refusal(&self, answer: &Answer, said: &Value) -> Failure {
-        let refused = Refused::deserialize(said).unwrap_or_default();
-        let code = refused.code.as_str().filter(|code| is_name(code)).unwrap_or("no code");
+    fn refusal(&self, answer: &Answer, refused: &Refused) -> Failure {
+        let code = refused.code.get().filter(|code| is_name(code)).unwrap_or("no code");
         let status = answer.status.as_u16();
-        let what = format!("HTTP {status}, {code}");
+        let what = format!("HTTP {status}, {}", self.redactor.line(code, QUOTE_CHARS_MAX));
         if let Some(failure) = by_code(code, status, &what) {
             return failure;
         }
-        let words = refused.message.as_str().or(said.as_str()).unwrap_or_default();
+        let words = refused.message.get().unwrap_or_default();
         let quote = match self.redactor.line(&super::plain::text(words), QUOTE_CHARS_MAX) {
             line if line.is_empty() => String::new(),
             line => format!(": {line}"),

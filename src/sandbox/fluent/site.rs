@@ -52,6 +52,10 @@ pub enum Edit {
     Close(i64),
     /// A ticket is gone.
     Delete(i64),
+    /// A ticket's number is lost: the list tells 0.
+    Spoil(i64),
+    /// A ticket gets this status.
+    Restate(i64, String),
     /// The site's clock is put to this time of day.
     SetClock(DateTime),
 }
@@ -156,6 +160,11 @@ impl Inside {
                     ticket.resolved_at = Some(now);
                 }),
                 Edit::Delete(id) => self.tickets.retain(|ticket| ticket.id != *id),
+                Edit::Spoil(id) => self.change(*id, |ticket, _| ticket.id = 0),
+                Edit::Restate(id, status) => self.change(*id, |ticket, now| {
+                    ticket.status.clone_from(status);
+                    ticket.resolved_at = (status == "closed").then_some(now);
+                }),
                 Edit::SetClock(now) => self.now = *now,
             }
         }

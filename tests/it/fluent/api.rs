@@ -98,6 +98,16 @@ async fn what_is_wrong_with_a_request_is_said() {
     {
         assert_eq!(refused(sync(&web, &json!({"dateFilter": filter}))).await, (400, "invalid".to_owned()), "{filter}");
     }
+    for body in [
+        json!({"datefilter": "2025-10-17"}),
+        json!({"date_filter": "2025-10-17"}),
+        json!({"full": "true"}),
+        json!({"full": 1}),
+        json!({"dateFilter": "1969-12-31"}),
+        json!({"dateFilter": "-000500-01-01"}),
+    ] {
+        assert_eq!(refused(sync(&web, &body)).await, (400, "invalid".to_owned()), "{body}");
+    }
     for query in ["page=0", "per_page=201", "page=x", "colour=red"] {
         assert_eq!(refused(web.get(&format!("/api/fluent/tickets?{query}"))).await.0, 400, "{query}");
     }
@@ -165,6 +175,35 @@ async fn tickets_are_listed_with_their_requests() {
     ] {
         assert_eq!(list(asked.clone()).await["total"], total, "{asked}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_many_large_tickets_is_listed_at_once() {
+    let rows = Rows::new().await;
+    rows.db
+        .run(
+            "insert into requests (date, time, description, source)
+             select '2025-10-17', '09:30', repeat(md5(n::text), 300), 'fluent' from generate_series(1, 20000) as n;
+             insert into fluent_tickets (fluent_id, request_id, title, ticket_updated_at)
+             select n, n, 'Ticket', now() - n * interval '1 minute' from generate_series(1, 20000) as n;
+             insert into fluent_sync_status (status, completed_at)
+             select 'success', now() - n * interval '1 minute' from generate_series(1, 20000) as n;
+             analyze",
+        )
+        .await;
+    let scanned =
+        "select coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint from pg_stat_xact_user_tables
+        where relname in ('requests', 'fluent_sync_status')";
+    for asked in ["rowcall.fluent_ticket_list('{\"page\": 3}')", "rowcall.fluent_status()"] {
+        rows.db.run("begin").await;
+        rows.db.get::<Value>(&format!("select {asked}")).await;
+        let read: i64 = rows.db.get(scanned).await;
+        rows.db.run("commit").await;
+        assert!(read < 200, "{asked} read {read} rows");
+    }
+    let page = rows.store.fluent_ticket_list(json!({})).await.unwrap();
+    assert_eq!((&page["total"], &page["tickets"][0]["fluentId"]), (&json!(20_000), &json!(1)));
+    assert_eq!(page["tickets"][0]["request"]["description"].as_str().unwrap().chars().count(), 2000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

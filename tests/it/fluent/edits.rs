@@ -140,17 +140,38 @@ async fn requests_of_other_sources_are_nobodys_business() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stood_here_before_rowcall_did_is_taken_for_edited_where_it_differs() {
+async fn a_form_with_edited_columns_of_before_takes_no_edit_back() {
     let rows = Rows::new().await;
-    rows.db
-        .run(
-            "insert into requests (date, time, description, urgency, category, website_url, source, hours)
-             values ('2025-10-17', '09:30', 'Ticket 1' || e'\\n\\n' || 'Words.', 'LOW', 'Billed', 'Hosting', 'fluent', 4);
-             insert into fluent_tickets (fluent_id, request_id) select 1, id from requests",
-        )
-        .await;
     rows.sync(&[ticket(1)]).await;
+    // Two people have opened the same form; the second one saves what it showed.
+    rows.db.run("update requests set category = 'Mine', hours = 1").await;
+    let save = "update requests set category = 'Hosting', urgency = 'LOW', hours = 2, edited_columns = '{}'";
+    rows.db.run(save).await;
     assert_eq!(request(&rows).await["edited_columns"], json!(["category", "urgency"]));
+    rows.sync(&[changed()]).await;
+    let found = request(&rows).await;
+    assert_eq!((&found["category"], &found["urgency"]), (&json!("Hosting"), &json!("LOW")));
+    // Nor does one that saves when it was written last, and a sync has come between.
+    rows.db.run("update requests set website_url = 'Mine', synced_at = synced_at - interval '1 hour'").await;
+    assert_eq!(request(&rows).await["edited_columns"], json!(["category", "urgency", "website_url"]));
+}
+
+const STOOD_HERE: &str = "insert into requests (date, time, description, urgency, category, website_url, source, hours)
+    values ('2025-10-16', '23:30', 'Words of another program', 'LOW', 'Billed', 'Hosting', 'fluent', 4);
+    insert into fluent_tickets (fluent_id, request_id) select 1, id from requests";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_stood_here_before_rowcall_did_people_wrote_the_category_and_the_urgency() {
+    let rows = Rows::new().await;
+    rows.db.run(STOOD_HERE).await;
+    rows.sync(&[ticket(1)]).await;
+    let found = request(&rows).await;
+    assert_eq!(found["edited_columns"], json!(["category", "urgency"]));
+    assert_eq!(
+        [&found["description"], &found["date"], &found["time"]],
+        [&json!("Ticket 1\n\nWords."), &json!("2025-10-17"), &json!("09:30:00")],
+        "another program's form of the same is no edit"
+    );
     rows.sync(&[changed()]).await;
     let found = request(&rows).await;
     assert_eq!(
@@ -158,6 +179,18 @@ async fn what_stood_here_before_rowcall_did_is_taken_for_edited_where_it_differs
         [&json!("Billed"), &json!("LOW"), &json!(4.0), &json!("Email")]
     );
     assert_eq!(rows.db.get::<i64>("select count(*) from requests").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_edited_before_the_first_sync_stays_edited() {
+    let rows = Rows::new().await;
+    rows.db.run(STOOD_HERE).await;
+    rows.db.run("update requests set description = 'My words'; update requests set urgency = 'MEDIUM'").await;
+    rows.sync(&[ticket(1)]).await;
+    assert_eq!(request(&rows).await["edited_columns"], json!(["category", "description", "urgency"]));
+    rows.sync(&[changed()]).await;
+    let found = request(&rows).await;
+    assert_eq!((&found["description"], &found["urgency"]), (&json!("My words"), &json!("MEDIUM")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -167,7 +167,7 @@ async fn the_row_shows_how_far_a_sync_is_while_it_runs() {
     let row = flow.last().await;
     assert_eq!(row["status"], "running");
     let progress = ["pages_total", "tickets_fetched", "tickets_total"].map(|name| row[name].as_i64().unwrap());
-    assert_eq!(progress, [7, 300, 450]);
+    assert_eq!(progress, [7, 200, 450], "a ticket that is read twice is one");
     flow.until("select status = 'success' from fluent_sync_status").await;
     let row = flow.last().await;
     assert_eq!(
@@ -274,6 +274,54 @@ async fn twenty_thousand_tickets_are_one_sync_in_little_memory() {
     assert_eq!(flow.text("select count(*) from requests").await, "20000");
     let most = memory_kilobytes(flow.run.pid());
     assert!(most < 300 * 1024, "{most} kB at most");
+}
+
+#[tokio::test]
+async fn a_sync_that_takes_too_long_to_write_says_so_and_spends_attempts() {
+    let flow = Flow::new(150).await;
+    // As the statement timeout ends a statement, only sooner.
+    flow.sql(
+        "create function public.never() returns trigger language plpgsql as $$
+         begin perform pg_cancel_backend(pg_backend_pid()); perform pg_sleep(60); return new; end $$;
+         create trigger never before insert on requests for each row execute function public.never()",
+    )
+    .await;
+    let row = flow.sync().await;
+    assert_eq!(
+        (&row["status"], &row["attempts"], &row["pages_read"]),
+        (&json!("failed"), &json!(5), &json!(3)),
+        "{row}"
+    );
+    assert!(row["error_message"].as_str().unwrap().contains("could not be written in the time"), "{row}");
+    assert_eq!(
+        flow.text("select string_agg(settled_as, ' ' order by id) from rowcall.attempts").await,
+        "retry retry retry retry failed"
+    );
+    assert!(flow.run.log().contains("takes longer to write"), "{}", flow.run.log());
+    flow.sql("drop trigger never on requests; select rowcall.retry('fluent_sync_status', '1')").await;
+    flow.until("select status = 'success' from fluent_sync_status").await;
+    flow.assert_whole().await;
+}
+
+#[tokio::test]
+async fn another_user_or_zone_begins_from_the_beginning_and_says_so() {
+    let mut flow = Flow::new(150).await;
+    flow.fake.sees_only(Some(2));
+    let row = flow.sync().await;
+    assert!(row["tickets_added"].as_i64().unwrap() < 50 && row["note"].is_null(), "{row}");
+    flow.fake.sees_only(None);
+    let row = flow.sync().await;
+    assert_eq!((&row["pages_read"], &row["note"]), (&json!(1), &Value::Null), "the same: only what changed");
+    // Another zone, as another agent or site would be, is another reading of the list.
+    flow.run = start(&flow.scratch, &flow.fake, &[("FLUENT_SITE_TIMEZONE", "Europe/Tallinn")]).await;
+    let row = flow.sync().await;
+    assert!(row["note"].as_str().unwrap().starts_with("FLUENT_API_URL, FLUENT_API_USERNAME or FLUENT_SITE"), "{row}");
+    assert_eq!((&row["since"], &row["tickets_fetched"]), (&Value::Null, &json!(150)));
+    flow.assert_whole().await;
+    let row = flow.sync().await;
+    assert_eq!((&row["pages_read"], &row["note"]), (&json!(1), &Value::Null), "from then on it is the same again");
+    let private = flow.text("select fingerprint from fluent_sync_status order by id desc limit 1").await;
+    assert!(!private.contains(USERNAME) && private.len() == 20, "{private}");
 }
 
 /// The most memory that a process has ever had.

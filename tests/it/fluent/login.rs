@@ -15,8 +15,15 @@ use crate::web::{Web, json as with_json, open, refused, told};
 const EMAIL: &str = "admin@example.com";
 const PASSWORD: &str = "correct horse battery";
 
+const SECRET: &str = "an admin's token, which is no hash";
+
 fn settings(hash: &str) -> Settings {
-    let login = Login::new(&SecretString::from(EMAIL), hash.into()).unwrap();
+    settings_with(hash, Some(SECRET))
+}
+
+fn settings_with(hash: &str, secret: Option<&str>) -> Settings {
+    let secret = secret.map(SecretString::from);
+    let login = Login::new(&SecretString::from(EMAIL), hash.into(), secret.as_ref()).unwrap();
     Settings { keys: Keys { login: Some(login), ..Keys::default() }, ..open() }
 }
 
@@ -35,14 +42,19 @@ fn resume(web: &Web, token: &str) -> RequestBuilder {
     web.post("/api/queues/codes/resume").bearer_auth(token)
 }
 
-/// The token with other claims, signed with the key of the hash as `login.rs` derives it.
+/// The token with other claims, signed with the key of the hash and the secret as `login.rs` derives it.
 fn forged(token: &str, hash: &str, change: impl FnOnce(&mut Value)) -> String {
+    forged_with(SECRET, token, hash, change)
+}
+
+fn forged_with(secret: &str, token: &str, hash: &str, change: impl FnOnce(&mut Value)) -> String {
     let (head, rest) = token.split_once('.').unwrap();
     let claims = BASE64_URL_SAFE_NO_PAD.decode(rest.split_once('.').unwrap().0).unwrap();
     let mut claims: Value = serde_json::from_slice(&claims).unwrap();
     change(&mut claims);
     let message = format!("{head}.{}", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let derived = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, hash.as_bytes()), b"rowcall login");
+    let derived = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, hash.as_bytes());
+    let derived = ring::hmac::sign(&derived, format!("rowcall login{secret}").as_bytes());
     let key = base64::prelude::BASE64_STANDARD.encode(derived.as_ref());
     let signature =
         ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes()), message.as_bytes());
@@ -66,6 +78,7 @@ async fn the_right_password_opens_everything_for_an_hour() {
     for bad in [
         forged(&token, "another hash", seconds(600)),
         forged(&token, "another hash", seconds(-600)),
+        forged_with("", &token, &hash, seconds(600)),
         forged(&token, &hash, |claims| claims["aud"] = json!("somebody else")),
         token.replace('.', ".x"),
         "x".to_owned(),
@@ -77,6 +90,38 @@ async fn the_right_password_opens_everything_for_an_hour() {
     assert_eq!(told(resume(&again, &token)).await.0, 200);
     let other = Web::start(&scratch, settings(&rowcall::http::login::hash("another password").unwrap())).await;
     assert_eq!(refused(resume(&other, &token)).await.0, 401);
+}
+
+#[tokio::test]
+async fn whoever_knows_the_hash_alone_can_make_no_token() {
+    let scratch = Scratch::migrated().await;
+    let hash = hash(PASSWORD).unwrap();
+    for secret in [None, Some(SECRET)] {
+        let web = Web::start(&scratch, settings_with(&hash, secret)).await;
+        let token = token(&web).await;
+        assert_eq!(told(resume(&web, &token)).await.0, 200);
+        assert_eq!(refused(resume(&web, &forged_with("", &token, &hash, |_| {}))).await.0, 401);
+    }
+    let web = Web::start(&scratch, settings_with(&hash, None)).await;
+    let token = token(&web).await;
+    let again = Web::start(&scratch, settings_with(&hash, None)).await;
+    assert_eq!(refused(resume(&again, &token)).await.0, 401, "without the admin's token, each has a key of its own");
+}
+
+#[tokio::test]
+async fn a_stranger_keeps_nobody_out() {
+    let scratch = Scratch::migrated().await;
+    let web = Web::start(&scratch, settings(&hash(PASSWORD).unwrap())).await;
+    for nth in 0..6 {
+        assert_eq!(refused(login(&web, &format!("{nth}@example.com"), "wrong")).await.0, 401);
+    }
+    // Guesses run out at a wrong address as at the right one, so that it does not tell which is right.
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        statuses.push(refused(login(&web, "somebody@example.com", "wrong")).await.0);
+    }
+    assert_eq!(statuses, [401, 401, 401, 401, 401, 429]);
+    token(&web).await;
 }
 
 #[tokio::test]
@@ -101,6 +146,9 @@ async fn guesses_are_refused_alike_and_run_out() {
         (EMAIL, "x".repeat(2000).as_str()),
     ] {
         answers.push(told(login(&web, email, password)).await);
+    }
+    for _ in 0..3 {
+        answers.push(told(login(&web, " ADMIN@example.com", "wrong")).await);
     }
     assert!(answers.iter().all(|answer| *answer == answers[0] && answer.0 == 401), "{answers:?}");
     // Even the right one has to wait now.

@@ -159,28 +159,73 @@ async fn a_ticket_from_the_future_keeps_nothing_from_the_next_syncs() {
 
 #[tokio::test]
 async fn a_date_filter_takes_open_tickets_and_those_closed_since() {
-    let world = World::new(2000).await;
-    let pulled = world.pull(json!({"date_filter": "2025-10-17"})).await;
-    let found = read(&pulled);
-    let start = "2025-10-17T00:00:00";
-    for ticket in world.fake.tickets() {
-        let id = number(&ticket["id"]);
-        let is_wanted = found.get(&id).is_some_and(|ticket| ticket["is_wanted"] == true);
-        let since = |time: &str| ticket[time].as_str().is_some_and(|at| at >= start);
-        match ticket["status"].as_str().unwrap() {
-            "closed" => assert_eq!(is_wanted, since("resolved_at"), "{ticket}"),
-            "new" | "active" => assert!(is_wanted, "{ticket}"),
-            // Open in words of the site's own: read when something has changed.
-            _ => assert!(is_wanted || !since("updated_at"), "{ticket}"),
+    for has_words_of_its_own in [false, true] {
+        let world = World::new(2000).await;
+        if !has_words_of_its_own {
+            world.fake.edit(&(1..=40).map(|nth| Edit::Close(nth * 50)).collect::<Vec<_>>());
         }
+        let pulled = world.pull(json!({"date_filter": "2025-10-17"})).await;
+        let found = read(&pulled);
+        for ticket in world.fake.tickets() {
+            let is_wanted = found.get(&number(&ticket["id"])).is_some_and(|ticket| ticket["is_wanted"] == true);
+            let since = ticket["resolved_at"].as_str().is_some_and(|at| at >= "2025-10-17T00:00:00");
+            assert_eq!(is_wanted, ticket["status"] != "closed" || since, "{ticket}");
+        }
+        assert_eq!(pulled.1["covered_from"], "2025-10-17");
+        let lists = asked(&world);
+        let pages = |wanted: &str| lists.iter().filter(|(by, status, _)| by == "id" && status == wanted).count();
+        assert_eq!((pages("open"), pages("closed")), (8, 1));
+        let all = if has_words_of_its_own { 20 } else { 0 };
+        assert_eq!(pages("all"), all, "closed ones are not read to their end without need");
     }
-    assert_eq!(pulled.1["covered_from"], "2025-10-17");
-    let lists = asked(&world);
-    assert!(lists.iter().any(|(by, status, _)| by == "id" && status == "open"));
-    assert!(
-        lists.iter().all(|(by, status, _)| by != "id" || status == "open"),
-        "closed ones are not read to their end"
-    );
+}
+
+#[tokio::test]
+async fn an_open_ticket_that_slips_by_while_others_come_and_go_is_read_all_the_same() {
+    let world = World::new(2000).await;
+    world.fake.edit(&(1..=40).map(|nth| Edit::Close(nth * 50)).collect::<Vec<_>>());
+    let asked_for = json!({"date_filter": "2025-12-31"});
+    let before = world.fake.requests().len();
+    let (parts, _) = world.pull(asked_for.clone()).await;
+    // The first page of open tickets is read; then one of them is closed, and an old one is opened again.
+    let nth = asked(&world)[before..].iter().position(|(_, status, _)| status == "open").unwrap();
+    let first: Vec<i64> = parts[nth]["tickets"].as_array().unwrap().iter().map(|t| t["id"].as_i64().unwrap()).collect();
+    for _ in 0..nth {
+        world.fake.edit_between(Vec::new());
+    }
+    world.fake.edit_between(vec![Edit::Close(first[3]), Edit::Restate(50, "active".to_owned())]);
+    let found = read(&world.pull(asked_for).await);
+    for ticket in world.fake.tickets().iter().filter(|ticket| ticket["status"] != "closed") {
+        assert!(found.contains_key(&number(&ticket["id"])), "{ticket}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_open_tickets_that_was_left_for_long_is_begun_anew() {
+    let world = World::new(2000).await;
+    for (minutes, page) in [(1, 3), (6, 1)] {
+        let mut payload =
+            json!({"date_filter": "2025-12-31", "is_full": false, "cursor": null, "pages_read": 0, "covered": null});
+        while payload["cursor"]["pass"] != "open" || payload["cursor"]["page"] != 3 {
+            let result = world.execute(&job(&payload)).await.result.unwrap();
+            payload["cursor"] = result["cursor"].clone();
+            payload["pages_read"] = result["pages_read"].clone();
+        }
+        payload["cursor"]["open"]["read_at"] = json!(jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes));
+        world.execute(&job(&payload)).await;
+        assert_eq!(asked(&world).last().unwrap(), &("id".to_owned(), "open".to_owned(), page), "{minutes} min");
+    }
+}
+
+#[tokio::test]
+async fn a_sync_since_a_day_says_how_far_it_is() {
+    let world = World::new(2000).await;
+    let (parts, _) = world.pull(json!({"date_filter": "2025-10-17"})).await;
+    for part in &parts {
+        let (read, total) = (part["pages_read"].as_u64().unwrap(), part["pages_total"].as_u64().unwrap());
+        assert!(read <= total, "{read} of {total}");
+    }
+    assert_eq!((&parts[0]["pages_total"], &parts[0]["tickets_total"]), (&json!(20), &json!(2000)));
 }
 
 #[tokio::test]
@@ -223,6 +268,55 @@ async fn a_plain_sync_goes_on_only_where_the_earlier_ones_reach() {
     assert_eq!(world.pull(asked).await.1["covered_from"], "2025-12-24", "there is a gap between them");
     let (_, end) = world.pull(json!({"is_full": true, "covered": covered(Value::Null)["covered"]})).await;
     assert_eq!((&end["since"], &end["covered_from"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
+async fn what_was_read_of_another_site_by_another_user_or_clock_covers_nothing() {
+    let world = World::new(250).await;
+    let fingerprint = |change: &dyn Fn(&mut rowcall::integrations::fluent::Settings)| {
+        let mut settings = world.settings.clone();
+        change(&mut settings);
+        Fluent::new(settings).fingerprint().to_owned()
+    };
+    let same = fingerprint(&|settings| settings.password = Some("another application password".into()));
+    let zone = |name: &'static str| rowcall::integrations::fluent::time_zone(name).unwrap();
+    for (fingerprint, reads_on) in [
+        (json!(same), true),
+        (json!(fingerprint(&|settings| settings.api_url = "https://www.example.com".parse().ok())), false),
+        (json!(fingerprint(&|settings| settings.username = Some("somebody else".into()))), false),
+        (json!(fingerprint(&|settings| settings.site_timezone = zone("Europe/Tallinn"))), false),
+        (json!(fingerprint(&|settings| settings.site_timezone = zone("UTC+2"))), false),
+        (Value::Null, false),
+    ] {
+        let covered = json!({"watermark": "2026-01-01T00:00:00Z", "from": null, "fingerprint": fingerprint});
+        let (_, end) = world.pull(json!({"covered": covered})).await;
+        assert_eq!((end["since"].is_string(), end["note"].is_null()), (reads_on, reads_on), "{fingerprint} {end}");
+        let (_, end) = world.pull(json!({"covered": covered, "date_filter": "2026-01-01"})).await;
+        assert_eq!((&end["note"], &end["covered_from"] == "2026-01-01"), (&Value::Null, !reads_on), "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_that_cannot_be_read_is_left_out_and_told() {
+    let world = World::new(250).await;
+    world.fake.edit(&[Edit::Spoil(120)]);
+    let pulled = world.pull(json!({})).await;
+    assert_eq!(read(&pulled).len(), 249);
+    let note = pulled.1["note"].as_str().unwrap();
+    assert_eq!(note, "tickets without a number were left out: 1, the first of them at place 1 of page 1");
+}
+
+#[tokio::test]
+async fn a_whole_list_at_once_is_refused() {
+    let world = World::new(1).await;
+    let tickets: Vec<Value> = (1..=100_000).map(|id| json!({"id": id})).collect();
+    let body = json!({"tickets": {"current_page": 1, "last_page": 1, "data": tickets}});
+    world
+        .fake
+        .fault(rowcall::sandbox::fluent::Fault::new(rowcall::sandbox::fluent::Kind::Answer { status: 200, body }));
+    let outcome = world.execute(&first()).await;
+    assert_eq!(outcome.fault, Some(Fault::Transient));
+    assert!(outcome.error.unwrap().contains("answered with more than 1000"));
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use rowcall::failure::Fault as Whose;
 use rowcall::integrations::{Integration, Limits};
 use rowcall::job::Job;
@@ -101,6 +103,31 @@ async fn the_login_is_checked_as_wordpress_checks_it() {
     };
     let world = World::with(1, |_| {}, without_spaces).await;
     assert_eq!(world.execute(&first()).await.verdict, Verdict::Done);
+}
+
+#[tokio::test]
+async fn a_site_that_echoes_the_login_does_not_bring_it_onto_the_row() {
+    for (username, password) in [(USERNAME, PASSWORD), (USERNAME, "abcd EFGH 1234 ijkl MNOP 567"), ("ab", PASSWORD)] {
+        let change = |settings: &mut rowcall::integrations::fluent::Settings| {
+            settings.username = Some(SecretString::from(username));
+            settings.password = Some(SecretString::from(password));
+        };
+        let world = World::with(1, |_| {}, change).await;
+        for password in [password.to_owned(), password.replace(' ', "")] {
+            let pair = BASE64_STANDARD.encode(format!("{username}:{password}"));
+            let plain = pair.trim_end_matches('=').to_owned();
+            for echo in [
+                json!({"code": plain, "message": "x"}),
+                json!({"code": "no", "message": format!("Authorization: Basic {pair} is not taken")}),
+                json!({"code": "no", "message": format!("[{plain}]")}),
+            ] {
+                world.fake.fault(Fault::new(Kind::Answer { status: 422, body: echo }));
+                let outcome = world.execute(&first()).await;
+                assert_fault(&outcome, Whose::Item, "FluentSupport refused the question (HTTP 422");
+                assert!(!outcome.error.unwrap().contains(&plain), "{plain}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
