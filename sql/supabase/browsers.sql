@@ -1,0 +1,39 @@
+-- Which rows a browser is shown, where Supabase is: one line a table. A row of some tables has an owner; a row of the others is
+-- shown to whoever is shown the row that it belongs to. Tables that their users had before rowcall stay as they are.
+do $$
+declare
+    place record;
+begin
+    if not rowcall.has_supabase() then
+        return;
+    end if;
+    for place in
+        select t.*
+        from (values
+            ('codes', null, null),
+            ('orders', null, null),
+            ('contacts', null, null),
+            ('clients', null, null),
+            ('actions', 'contact_id', 'contacts'),
+            ('messages', 'contact_id', 'contacts'),
+            ('action_responses', 'action_id', 'actions'),
+            ('fulfillment_logs', 'order_id', 'orders'),
+            ('customers', 'client_id', 'clients'),
+            ('club_stages', 'client_id', 'clients'),
+            ('crm_sync_queue', 'client_id', 'clients'),
+            ('crm_orders', 'client_id', 'clients'),
+            ('enrollments', 'customer_id', 'customers')
+        ) as t (relation, key, parent)
+        where not exists (select from rowcall.adopted as a where a.table_name = t.relation)
+    loop
+        if place.parent is null then
+            perform rowcall.own_rows(place.relation);
+        else
+            perform rowcall.follow_rows(place.relation, place.key, place.parent);
+        end if;
+    end loop;
+    -- What the bound on a user's requests is counted by: one entry for each request, and none for a step of the worker.
+    create index if not exists codes_requested_idx on public.codes (requested_by, requested_at);
+    create index if not exists actions_requested_idx on public.actions (requested_by, requested_at);
+end
+$$;
