@@ -35,6 +35,17 @@ pub trait Integration: fmt::Debug + Send + Sync + 'static {
         self.ready()
     }
 
+    /// Which of several its queue's target is, where the settings say so. Each has a breaker and a rate of its own.
+    fn target(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether an open breaker holds this job up. What only asks after something that was done before may go on; then it neither
+    /// opens nor closes one, and its outcomes say when to ask again.
+    fn is_held_up(&self, _job: &Job) -> bool {
+        true
+    }
+
     /// Runs the job's operation once, verifying first where the job is `uncertain`.
     fn execute<'a>(&'a self, job: &'a Job, limits: &'a Limits) -> BoxFuture<'a, Outcome>;
 }

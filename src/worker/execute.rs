@@ -48,7 +48,7 @@ impl Drop for Attempt {
 
 impl Attempt {
     pub(super) async fn run(self, job: Job) {
-        let Some(started) = self.wait_for_start().await else {
+        let Some(started) = self.wait_for_start(&job).await else {
             self.lane.settle(self.not_started(job)).await;
             return;
         };
@@ -59,7 +59,7 @@ impl Attempt {
             self.slow_down(&outcome).await;
             (outcome, Some(started.elapsed()))
         };
-        let probe_in = self.judge_target(&outcome).await;
+        let probe_in = self.judge_target(&job, &outcome).await;
         let delay = self.delay(&job, &outcome, probe_in);
         self.rest().await;
         log(&job, &outcome, duration);
@@ -68,7 +68,7 @@ impl Attempt {
 
     /// What becomes of a job whose operation was not started.
     fn not_started(&self, job: Job) -> Settlement {
-        let waits_for = self.lane.breaker().filter(|_| !self.probe);
+        let waits_for = self.in_the_way(&job);
         let (fault, reason) = match &waits_for {
             Some(breaker) => (Fault::Configuration, breaker.reason.as_str()),
             None => (Fault::Interrupted, "its turn did not come in time; it is tried again"),
@@ -83,9 +83,14 @@ impl Attempt {
         Settlement { job, outcome: failure.into(), delay, duration: None }
     }
 
+    /// The open breaker that holds this job up.
+    fn in_the_way(&self, job: &Job) -> Option<Breaker> {
+        self.lane.breaker().filter(|_| !self.probe && self.lane.integration.is_held_up(job))
+    }
+
     /// Waits until the target's rate lets the operation start; nothing when the worker closes or the breaker opens first, or
     /// the lease would end before the operation.
-    async fn wait_for_start(&self) -> Option<Instant> {
+    async fn wait_for_start(&self, job: &Job) -> Option<Instant> {
         if Instant::now() + self.start_in > self.start_by {
             return None;
         }
@@ -97,7 +102,7 @@ impl Attempt {
         }
         // Closing, or silent for so long that others may soon take these rows: nothing new is started.
         let may_start = self.worker.pulse.may_start() && !self.worker.shutdown.closing.is_cancelled();
-        let may_start = may_start && (self.probe || self.lane.breaker().is_none());
+        let may_start = may_start && self.in_the_way(job).is_none();
         (may_start && Instant::now() <= self.start_by).then(Instant::now)
     }
 
@@ -142,7 +147,11 @@ impl Attempt {
 
     /// Opens the breaker on a fault that every row would meet, closes it when a probe came through. Returns how long
     /// until the next probe, when the breaker is open.
-    async fn judge_target(&self, outcome: &Outcome) -> Option<Duration> {
+    async fn judge_target(&self, job: &Job, outcome: &Outcome) -> Option<Duration> {
+        if !self.lane.integration.is_held_up(job) {
+            // What passes an open breaker says nothing of what does not.
+            return None;
+        }
         let target = self.policy.target.as_str();
         let part = outcome.target.as_deref().filter(|part| *part != target);
         let probe_in = match part {

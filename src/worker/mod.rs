@@ -22,7 +22,7 @@ use sd_notify::NotifyState;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::integrations::Integration;
 use crate::integrations::monitor::Monitor;
@@ -124,10 +124,27 @@ impl Worker {
     }
 }
 
+/// Names the target of a queue that may have one of several. Without the settings to work, another worker's word counts.
+async fn name_target(store: &Store, service: &Service) {
+    let Some(target) = service.integration.target().filter(|_| service.integration.ready().is_ok()) else { return };
+    let queue = service.statements.queue;
+    if let Err(error) = store.name_target(queue, &target).await {
+        warn!(queue, target, error = error.chain(), "The target was not named; the one before is used");
+    }
+}
+
 /// Runs a worker until it is told to stop; returns when everything that ran is settled or handed back.
 pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown) -> Result<(), WorkerError> {
+<<<<<<< HEAD
     // For each queue a claim and its settles at a time, and a few for policy, breakers, rates and schedules.
     let store = Store::new(settings.database.pool(services.len() * (1 + settle::SETTLERS) + 4, Session::Worker));
+=======
+    // For each queue a claim and its settles at a time, and a few for policy, breakers and rates.
+    let store = Store::new(settings.database.pool(services.len() * (1 + settle::SETTLERS) + 3, Session::Worker));
+    for service in &services {
+        name_target(&store, service).await;
+    }
+>>>>>>> refs/tmp/4e
     let standings = store.standings().await?;
 
     let mut lanes = HashMap::new();

@@ -40,6 +40,9 @@ mod fulfillment_clock;
 mod crm_rows;
 mod crm_rules;
 mod crm_flow;
+mod fulfillment_flow;
+mod fulfillment_faults;
+mod fulfillment_load;
 mod doctor;
 mod demo;
 
@@ -67,4 +70,5 @@ mod scratch;
 mod worker;
 mod binary;
 mod fake;
+mod sandbox;
 mod process;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -23,6 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::PATIENCE;
 use crate::process::eventually;
 use crate::scratch::Scratch;
 
@@ -193,6 +194,12 @@ pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8(answer).unwrap()
 }
 
+/// An address of this machine that is this test's alone: it must be known before anybody listens there.
+pub(crate) fn own_address() -> String {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    format!("127.{}.{middle}.{low}:8000", 64 + high % 64)
+}
+
 /// The real `rowcall run` with its log.
 pub(crate) struct Run {
     child: Child,
@@ -230,6 +237,20 @@ impl Run {
     pub(crate) async fn address(&self) -> SocketAddr {
         let line: Value = serde_json::from_str(&self.logged("HTTP is served").await).unwrap();
         line["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Waits until a query gives this text; else shows the log.
+    pub(crate) async fn until(&self, database: &tokio_postgres::Client, sql: &str, wanted: &str) {
+        let began = Instant::now();
+        loop {
+            let row = database.query_one(&format!("select ({sql})::text"), &[]).await.unwrap();
+            let found: Option<String> = row.get(0);
+            if found.as_deref() == Some(wanted) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{sql} is {found:?}, not {wanted}\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
     }
 
     pub(crate) fn terminate(&self) {

@@ -77,11 +77,17 @@ fn queues(queues: &[Health]) -> String {
             right(queue.success_percent_24h.map_or_else(dash, |percent| format!("{percent} %"))),
             seconds(queue.duration_p50_seconds),
             seconds(queue.duration_p95_seconds),
-            Cell::new(plain_or_none(queue.reason.as_deref())),
+            Cell::new(plain_or_none(why(queue).as_deref())),
         ]);
     }
     right_headings(&mut table, 2..=10);
     lines(&table)
+}
+
+/// A breaker's reason says whose it is.
+fn why(queue: &Health) -> Option<String> {
+    let reason = queue.reason.as_ref()?;
+    Some(if queue.state == "breaker open" { format!("{}: {reason}", queue.target) } else { reason.clone() })
 }
 
 fn workers(workers: &[WorkerInfo]) -> String {

@@ -196,7 +196,11 @@ impl<'a> Attempt<'a> {
         }
         match seen {
             Ok(words) => self.accepted(&words, age),
-            Err(failure) => self.not_done(failure, "accepted"),
+            Err(failure) => {
+                // No breaker counts the time for it.
+                let delay = failure.after.or_else(|| failure.fault.opens_breaker().then(|| self.next_look(age)));
+                Outcome { delay, ..self.not_done(failure, "accepted") }
+            }
         }
     }
 

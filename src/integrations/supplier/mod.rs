@@ -154,6 +154,16 @@ impl Integration for Supplier {
         self.http().map(drop)
     }
 
+    fn target(&self) -> Option<String> {
+        Some(format!("supplier:{}", self.settings.profile.name))
+    }
+
+    /// An empty wallet is no reason not to ask after what was paid for.
+    fn is_held_up(&self, job: &Job) -> bool {
+        let only_looks = job.uncertain && !self.settings.profile.idempotent.by_reference;
+        job.operation != "look_up" && !only_looks
+    }
+
     fn execute<'a>(&'a self, job: &'a Job, limits: &'a Limits) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             match Attempt::new(self, job, limits) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rowcall::failure::Fault;
+use rowcall::integrations::Integration as _;
 use rowcall::job::Job;
 use rowcall::outcome::Verdict;
 use rowcall::sandbox::supplier::{Delivery, End, Fault as Script, Kind};
@@ -152,7 +153,23 @@ async fn a_look_up_that_goes_wrong_spends_nothing_and_is_repeated() {
         world.fake.fault(Script::new(broken(401)).of_look_up());
         let refused = world.execute(&look_up(&accepted, 60)).await;
         assert_fault(&refused, Fault::Credentials, name);
-        assert_eq!(state(&refused), "accepted");
+        assert!(about(refused.delay, 30) && state(&refused) == "accepted", "by the schedule: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_breaker_holds_up_what_may_buy_and_nothing_else() {
+    for name in names() {
+        let world = World::new(name).await;
+        assert_eq!(world.supplier.target(), Some(format!("supplier:{name}")));
+        let is_held_up = |operation, uncertain| {
+            let job = Job { uncertain, ..job(operation, |_| {}) };
+            world.supplier.is_held_up(&job)
+        };
+        assert!(is_held_up("purchase", false), "{name}");
+        assert!(!is_held_up("look_up", false) && !is_held_up("look_up", true), "{name}");
+        // In doubt it is only asked about, or parked; but not where it is sent again.
+        assert_eq!(is_held_up("purchase", true), ["spfastit", "xpress"].contains(&name), "{name}");
     }
 }
 
