@@ -16,7 +16,7 @@ exception when others then
 end
 $$;
 
--- Whether an order of this status counts as paid, by rowcall.fulfillment_settings.
+-- Whether an order of this status counts as paid, by rowcall.fulfillment_settings; whether in capitals or not.
 create or replace function rowcall.is_paid(status text) returns boolean
 language plpgsql
 stable
@@ -25,8 +25,11 @@ as $$
 begin
     return coalesce(
         (
-            select coalesce(is_paid.status <> all (s.unpaid_statuses), true)
-                and (s.paid_statuses is null or coalesce(is_paid.status = any (s.paid_statuses), false))
+            select not exists (select from unnest(s.unpaid_statuses) as u (word) where lower(u.word) = lower(btrim(is_paid.status)))
+                and (
+                    s.paid_statuses is null
+                    or exists (select from unnest(s.paid_statuses) as p (word) where lower(p.word) = lower(btrim(is_paid.status)))
+                )
             from rowcall.fulfillment_settings as s
         ),
         false
@@ -42,6 +45,20 @@ set search_path = pg_catalog
 as $$
     select nullif(p.part[1]::numeric * case lower(p.part[2]) when 'gb' then 1000 else 1 end, 0)
     from regexp_match(btrim(bundle_mb.package), '^([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(GB|MB)$', 'i') as p (part)
+$$;
+
+-- What a supplier is given to know a purchase by: the order's key, and for another purchase of it one that is derived, a UUID where
+-- the key is one.
+create or replace function rowcall.purchase_reference(order_key text, purchase integer) returns text
+language sql
+immutable
+set search_path = pg_catalog
+as $$
+    select case
+        when purchase <= 1 then order_key
+        when order_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then md5(format('%s:%s', order_key, purchase))::uuid::text
+        else format('%s-%s', order_key, purchase)
+    end
 $$;
 
 -- What is wrong with an order before anybody outside hears of it, in words for whoever looks at the row; else null. What a
@@ -87,6 +104,27 @@ begin
     )
     on conflict (order_id) do nothing;
     return found;
+end
+$$;
+
+-- Buys what was taken back before anything was bought, and is paid again. Where somebody holds the row, that one's work goes on.
+create or replace function rowcall.put_fulfillment_back(order_key rowcall.orders_key) returns void
+language plpgsql
+set search_path = pg_catalog
+as $$
+begin
+    update public.fulfillment_logs as l
+    set status = 'pending'
+    where l.id = any (array(
+        select t.id
+        from public.fulfillment_logs as t
+        where t.order_id = order_key
+          and t.status = 'failed'
+          and t.retry_after is null
+          and t.claim_token is null
+          and t.error_message = 'the order was taken back before anything was bought'
+        for no key update skip locked
+    ));
 end
 $$;
 
@@ -220,6 +258,13 @@ begin
         accepted_at = null,
         looks = 0,
         reported = null,
+        doubted_at = case when not force then l.doubted_at end,
+        -- A supplier that takes each reference once would only tell of the one before.
+        purchase = l.purchase + (force and l.claim_token is not null)::integer,
+        asked_as = case
+            when force and l.claim_token is not null then rowcall.purchase_reference(l.order_id::text, l.purchase + 1)
+            else l.asked_as
+        end,
         claim_token = case when not force then l.claim_token end,
         claimed_by = null,
         claimed_until = null,
@@ -309,6 +354,9 @@ begin
         provider_reference = case when is_done then l.provider_reference end,
         accepted_at = case when is_done then l.accepted_at end,
         looks = case when is_done then l.looks else 0 end,
+        purchase = l.purchase + (not is_done)::integer,
+        asked_as = case when is_done then l.asked_as else rowcall.purchase_reference(l.order_id::text, l.purchase + 1) end,
+        doubted_at = null,
         resolved_by = rowcall.requester(),
         resolved_note = note,
         claim_token = null,

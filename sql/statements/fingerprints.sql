@@ -52,7 +52,7 @@ where i.relkind = 'i'
       'messages_bubble_key', 'messages_update_key', 'messages_reply_key', 'contacts_digits_idx',
       'fulfillment_logs_order_key', 'fulfillment_logs_due_idx', 'fulfillment_logs_ahead_idx', 'fulfillment_logs_under_way_idx',
       'fulfillment_logs_number_idx', 'fulfillment_logs_stopped_idx', 'fulfillment_logs_created_idx',
-      'fulfillment_logs_reference_idx', 'fulfillment_logs_provider_reference_idx', 'supplier_reports_news_key',
+      'fulfillment_logs_reference_idx', 'fulfillment_logs_asked_as_idx', 'fulfillment_logs_provider_reference_idx', 'supplier_reports_news_key',
       'supplier_reports_open_idx', 'supplier_reports_log_idx', 'supplier_reports_told_idx',
       'crm_sync_queue_pending_idx', 'crm_sync_queue_processing_idx', 'crm_sync_queue_customer_idx', 'crm_sync_queue_failed_idx',
       'crm_sync_queue_enrollment_idx', 'crm_orders_asked_idx', 'crm_orders_fetching_idx', 'crm_orders_failed_idx',

@@ -41,7 +41,8 @@ begin
         'fulfillment_logs', 'select',
         carried || '{
             order_id,network,phone_number,attempt_number,retry_after,status,api_response,fulfilled_at,package,supplier,reference,
-            provider_reference,accepted_at,looks,reported,duplicate_of,resolved_by,resolved_note,held_back
+            provider_reference,accepted_at,looks,reported,duplicate_of,resolved_by,resolved_note,held_back,purchase,asked_as,
+            doubted_at
         }'::name[]
     );
     perform rowcall.grant_table('clients', 'select');
@@ -52,6 +53,19 @@ begin
         'crm_sync_queue', 'select', carried || '{priority,steps,crm_membership_id,last_attempt_at,completed_at}'::name[]
     );
     perform rowcall.grant_table('crm_orders', 'select', carried);
+end
+$$;
+
+-- Whatever its users granted once: what was bought is for no browser to write, to re-date or to forget.
+do $$
+declare
+    browser text;
+begin
+    foreach browser in array '{anon,authenticated}'::text[] loop
+        if to_regrole(browser) is not null then
+            execute format('revoke insert, update, delete on public.fulfillment_logs from %I', browser);
+        end if;
+    end loop;
 end
 $$;
 

@@ -101,7 +101,8 @@ from (
         l.requested_at,
         l.claimed_by,
         l.claimed_until,
-        l.updated_at
+        l.updated_at,
+        null
     from public.fulfillment_logs as l
     where l.status in ('pending', 'processing')
        or l.status in ('failed', 'unknown')
@@ -122,6 +123,7 @@ from (
         s.requested_at,
         s.claimed_by,
         s.claimed_until,
+        s.updated_at,
         rowcall.crm_target(c.crm_type, c.tenant, c.shop)
     from public.crm_sync_queue as s
     join public.clients as c on c.id = s.client_id
@@ -143,6 +145,7 @@ from (
         o.requested_at,
         o.claimed_by,
         o.claimed_until,
+        o.updated_at,
         rowcall.crm_target(c.crm_type, c.tenant, c.shop)
     from public.crm_orders as o
     join public.clients as c on c.id = o.client_id

@@ -135,16 +135,11 @@ async fn name_target(store: &Store, service: &Service) {
 
 /// Runs a worker until it is told to stop; returns when everything that ran is settled or handed back.
 pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown) -> Result<(), WorkerError> {
-<<<<<<< HEAD
     // For each queue a claim and its settles at a time, and a few for policy, breakers, rates and schedules.
     let store = Store::new(settings.database.pool(services.len() * (1 + settle::SETTLERS) + 4, Session::Worker));
-=======
-    // For each queue a claim and its settles at a time, and a few for policy, breakers and rates.
-    let store = Store::new(settings.database.pool(services.len() * (1 + settle::SETTLERS) + 3, Session::Worker));
     for service in &services {
         name_target(&store, service).await;
     }
->>>>>>> refs/tmp/4e
     let standings = store.standings().await?;
 
     let mut lanes = HashMap::new();
