@@ -7,6 +7,7 @@ mod limits;
 mod requests;
 mod hostile;
 mod installed;
+mod document;
 
 use rowcall::store::connect::Database;
 use rowcall::store::migrate;
