@@ -59,24 +59,38 @@ $$;
 
 -- Gives each row of a table an owner, and shows it to that user alone. A row that a browser makes is its user's; whose the rows
 -- are that others make, they say: a row without an owner is shown to no browser.
-create or replace function rowcall.own_rows(relation text, owner_column name default 'owner') returns void
+create or replace function rowcall.put_owner(relation text, owner_column name) returns void
 language plpgsql
 set search_path = pg_catalog
 as $$
 begin
     execute format('alter table public.%I add column if not exists %I uuid', relation, owner_column);
     perform rowcall.require_column(
-        relation, owner_column, '{uuid}', format('name another: select rowcall.own_rows(%L, ''owner_id'')', relation)
+        relation, owner_column, '{uuid}', format('name another: select rowcall.own_rows(%L, ''owner_id'');', relation)
     );
-    -- Rows without an owner cost nothing here, and no step of the worker writes to it.
+    -- Rows without an owner cost nothing here, and a claim writes nothing to it.
     execute format(
         'create index if not exists %I on public.%I (%I) where %3$I is not null', relation || '_owner_idx', relation, owner_column
     );
     insert into rowcall.browser_tables (table_name, owner_column)
-    values (relation, own_rows.owner_column)
+    values (relation, put_owner.owner_column)
     on conflict (table_name) do update
     set owner_column = excluded.owner_column;
     perform rowcall.put_policy(relation, format('%I = (select auth.uid())', owner_column));
+end
+$$;
+
+-- The same, asked for by a person: also on a table that was theirs before, and where they dropped rowcall's policy.
+create or replace function rowcall.own_rows(relation text, owner_column name default 'owner') returns void
+language plpgsql
+set search_path = pg_catalog
+as $$
+begin
+    update rowcall.browser_tables as b
+    set policies = null
+    where b.table_name = relation
+      and rowcall.policies_of(relation) is null;
+    perform rowcall.put_owner(relation, owner_column);
 end
 $$;
 

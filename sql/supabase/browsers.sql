@@ -8,7 +8,7 @@ begin
         return;
     end if;
     for place in
-        select t.*
+        select t.*, b.owner_column
         from (values
             ('codes', null, null),
             ('orders', null, null),
@@ -24,10 +24,22 @@ begin
             ('crm_orders', 'client_id', 'clients'),
             ('enrollments', 'customer_id', 'customers')
         ) as t (relation, key, parent)
+        left join rowcall.browser_tables as b on b.table_name = t.relation
         where not exists (select from rowcall.adopted as a where a.table_name = t.relation)
+          -- Whoever has replaced or dropped a policy, or had one before, wants it so.
+          and split_part(b.policies, ' ', 1) is not distinct from rowcall.policies_of(t.relation)
+          -- A column of that name may mean something else to them; rowcall doctor tells that there is no policy.
+          and (t.parent is not null or not exists (
+              select
+              from pg_attribute as a
+              where a.attrelid = format('public.%I', t.relation)::regclass
+                and a.attname = coalesce(b.owner_column, 'owner')
+                and not a.attisdropped
+                and a.atttypid <> 'uuid'::regtype
+          ))
     loop
         if place.parent is null then
-            perform rowcall.own_rows(place.relation);
+            perform rowcall.put_owner(place.relation, coalesce(place.owner_column, 'owner'));
         else
             perform rowcall.follow_rows(place.relation, place.key, place.parent);
         end if;

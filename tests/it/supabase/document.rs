@@ -21,7 +21,10 @@ async fn the_sql_of_the_document_runs_as_the_projects_owner() {
         database::run(&owner, block).await;
     }
     project.migrate().await;
-    project.db.run(&format!("insert into members values ('{ALICE}'); insert into codes (code) values ('MY-CODE')")).await;
+    project
+        .db
+        .run(&format!("insert into members values ('{ALICE}'); insert into codes (code) values ('MY-CODE')"))
+        .await;
     let alice = project.user(ALICE).await;
     assert_eq!(database::get::<i64>(&alice, "select count(*) from contacts").await, 1);
     assert_eq!(database::get::<i64>(&project.user(BOB).await, "select count(*) from codes").await, 0);

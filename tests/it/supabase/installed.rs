@@ -1,8 +1,12 @@
 //! What migrate does to a project: once, and never against what its users made of it.
 
+use std::process::Command;
+
 use rowcall::store::migrate;
+use serde_json::Value;
 
 use crate::database::{self, TestDatabase};
+use crate::process::ROWCALL;
 use crate::supabase::{ALICE, Defaults, Project, refused};
 
 const POLICIES: &str =
@@ -67,15 +71,15 @@ async fn whose_policy_is_replaced_takes_its_followers_along() {
     let db = &project.db;
     let action = project.action("33333333-3333-3333-3333-333333333333").await;
     db.run(&format!(
-        "create table members (user_id uuid primary key);
-         alter table members enable row level security;
-         grant select on members to authenticated;
-         create policy oneself on members to authenticated using (user_id = (select auth.uid()));
-         insert into members values ('{ALICE}');
+        "create table public.members (user_id uuid primary key);
+         alter table public.members enable row level security;
+         grant select on public.members to authenticated;
+         create policy oneself on public.members to authenticated using (user_id = (select auth.uid()));
+         insert into public.members values ('{ALICE}');
          drop policy rowcall_browser on contacts;
-         create policy team on contacts to authenticated using (exists (select from members));
+         create policy team on contacts to authenticated using (exists (select from public.members));
          drop policy rowcall_browser on codes;
-         create policy team on codes to authenticated using (exists (select from members)) with check (exists (select from members));
+         create policy team on codes to authenticated using (exists (select from public.members)) with check (exists (select from public.members));
          insert into codes (code) values ('OURS')"
     ))
     .await;
@@ -85,6 +89,28 @@ async fn whose_policy_is_replaced_takes_its_followers_along() {
     let bob = project.user(crate::supabase::BOB).await;
     assert_eq!(database::get::<i64>(&bob, "select count(*) from actions").await, 0);
     assert_eq!(refused(&bob, "select request_code_delete('OURS')").await.code, "PT404");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_owner_that_means_something_else_is_left_alone() {
+    let project = Project::empty(Defaults::New).await;
+    project.migrate().await;
+    project
+        .db
+        .run(
+            "drop policy rowcall_browser on orders; alter table orders drop column owner, add column owner text;
+             update rowcall.browser_tables set policies = null, owner_column = null where table_name = 'orders'",
+        )
+        .await;
+    project.migrate().await;
+    let orders = project.db.all::<String>(POLICIES).await.into_iter().find(|policy| policy.starts_with("orders"));
+    assert_eq!(orders, None);
+    let owner = project.as_owner().client().await.unwrap();
+    let refusal = database::refusal(&owner, "select rowcall.own_rows('orders')").await;
+    assert!(refusal.contains("public.orders.owner is of type text") && refusal.contains("owner_id"), "{refusal}");
+    database::run(&owner, "select rowcall.own_rows('orders', 'owner_id')").await;
+    let orders = project.db.all::<String>(POLICIES).await.into_iter().find(|policy| policy.starts_with("orders"));
+    assert!(orders.unwrap().contains("owner_id"));
 }
 
 /// A project whose users had `codes` before, with a policy of their own.
@@ -145,4 +171,34 @@ async fn its_users_may_have_rowcalls_bounds_by_two_statements() {
             .code,
         "PT429"
     );
+}
+
+/// What `rowcall doctor` says of browsers: state, found and mend.
+fn doctor(project: &Project) -> Vec<[String; 3]> {
+    let said =
+        Command::new(ROWCALL).args(["doctor", "--json"]).env("DATABASE_URL", project.db.address()).output().unwrap();
+    let findings: Vec<Value> = serde_json::from_slice(&said.stdout).unwrap();
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let browsers = findings.iter().filter(|finding| finding["check"] == "browsers");
+    browsers.map(|finding| ["state", "found", "mend"].map(|key| text(finding, key))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tells_what_browsers_may_that_is_perhaps_not_meant() {
+    let project = Project::new().await;
+    assert_eq!(doctor(&project)[0][0], "ok");
+    project.db.run("drop policy rowcall_browser on orders").await;
+    let [state, found, mend] = &doctor(&project)[0];
+    assert_eq!(state, "note");
+    assert!(found.contains("no policy says which rows of public.orders"), "{found}");
+    project.db.run(mend.rsplit_once(": ").unwrap().1).await;
+    assert_eq!(doctor(&project)[0][0], "ok", "asked for by a person, it comes back");
+    assert_eq!(doctor(&project)[0][0], "ok");
+
+    let project = adopted().await;
+    let [state, found, mend] = &doctor(&project)[0];
+    assert_eq!(state, "note");
+    assert!(found.contains("browsers may set any status of public.codes"), "{found}");
+    project.db.run(&mend.replace("<the statuses that ask for something>", "creating,updating,deleting,renaming")).await;
+    assert_eq!(doctor(&project)[0][0], "ok");
 }
