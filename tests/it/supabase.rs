@@ -107,7 +107,7 @@ impl Project {
         migrate::apply(&self.as_owner()).await.unwrap_or_else(|error| panic!("{}", chain(&error)));
     }
 
-    /// A connection as PostgREST makes it for a page: of this role, with this user's JWT.
+    /// A connection as `PostgREST` makes it for a page: of this role, with this user's JWT.
     pub(crate) async fn page(&self, role: &str, user: &str) -> Client {
         let client = self.db.connect().await;
         database::run(
