@@ -2,6 +2,7 @@
 //!
 //! Secrets are `SecretString`s from here on, so that no log and no debug output can show them.
 
+mod fluent;
 mod http;
 mod providers;
 mod crm;
@@ -16,6 +17,7 @@ use crate::http::jwt::KeySetError;
 use crate::integrations::command::own_binary;
 use crate::integrations::crm as crms;
 use crate::integrations::fienta;
+use crate::integrations::fluent::Settings as FluentSettings;
 use crate::integrations::monitor::{Monitor, MonitorError};
 use crate::integrations::supplier::profile::ProfileError;
 use crate::integrations::{supplier, whatsapp};
@@ -129,6 +131,8 @@ pub struct Config {
     pub crm: crms::Settings,
     /// The supplier of data bundles.
     pub supplier: supplier::Settings,
+    /// The site with FluentSupport.
+    pub fluent: FluentSettings,
 }
 
 /// Where variables come from; the tests bring their own.
@@ -183,6 +187,7 @@ impl Config {
         let listen = listen(environment)?.unwrap_or_else(|| database.clone());
         let whatsapp = providers::whatsapp(environment)?;
         let crm = crm::crm(environment)?;
+        let supplier = providers::supplier(environment)?;
         Ok(Self {
             database,
             listen,
@@ -193,11 +198,12 @@ impl Config {
                 .get("ROWCALL_MONITOR_URL")
                 .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
                 .transpose()?,
-            http: http::settings(environment, &whatsapp.meta, &crm)?,
+            http: http::settings(environment, &whatsapp.meta, &crm, &supplier)?,
             fienta: fienta_settings(environment)?,
             crm,
             whatsapp,
-            supplier: providers::supplier(environment)?,
+            fluent: fluent::settings(environment)?,
+            supplier,
         })
     }
 }
@@ -298,6 +304,9 @@ mod tests {
             ("AT_ISHARE_CALLBACK_URL", "https://example.com/?x=1", "without ?"),
             ("AT_ISHARE_API_KEY", "two words", "white space"),
             ("AT_ISHARE_API_SECRET", "é", "no header can carry"),
+            ("FLUENT_API_URL", "example.com", "http or https"),
+            ("FLUENT_DATE_FILTER", "17.10.2025", "such as 2025-10-17"),
+            ("FLUENT_SITE_TIMEZONE", "Mars/Olympus", "such as Europe/Tallinn"),
         ] {
             let error = read(&[url, (variable, value)]).unwrap_err();
             let text = crate::store::chain(&error);
@@ -315,7 +324,7 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
-        let queues = ["codes", "actions", "fulfillment_logs", "crm_sync_queue", "crm_orders"];
+        let queues = ["codes", "actions", "fulfillment_logs", "crm_sync_queue", "crm_orders", "fluent_sync_status"];
         assert_eq!(config.queues, queues);
         assert_eq!(config.supplier.profile.name, "at-ishare");
     }
@@ -331,6 +340,8 @@ mod tests {
             "AGENT_API_KEY",
             "AT_ISHARE_API_KEY",
             "AT_ISHARE_API_SECRET",
+            "FLUENT_API_USERNAME",
+            "FLUENT_API_PASSWORD",
         ];
         let token = "hidden-hidden-hidden";
         let mut pairs = vec![

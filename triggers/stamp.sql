@@ -8,6 +8,7 @@ set search_path = pg_catalog
 as $$
 declare
     claims text := current_setting('request.jwt.claims', true);
+    asker text := nullif(current_setting('rowcall.asker', true), '');
 begin
     new.generation := coalesce(new.generation, 0) + 1;
     new.attempts := 0;
@@ -19,8 +20,8 @@ begin
     end if;
     new.error_message := null;
     new.requested_at := now();
-    new.requested_by := current_user;
-    if claims <> '' then
+    new.requested_by := coalesce(asker, current_user);
+    if asker is null and claims <> '' then
         -- Set by PostgREST, or by anybody: text that is no JSON must not fail the user's statement.
         begin
             new.requested_by := coalesce(claims::jsonb ->> 'sub', current_user);

@@ -1,7 +1,7 @@
 -- What fulfilment needs beside its two statements: which orders are bought, the row that buys one, and the operator's verbs.
 -- What an order's own statement calls is in plpgsql, whose plans a session keeps.
 
--- Who asks, in a function that runs as its owner: the subject of the JWT, else the role that was set, else who logged in.
+-- Who asks, in a function that runs as its owner: whom the HTTP server let in, else the subject of the JWT, else the role that was set, else who logged in.
 create or replace function rowcall.asker() returns text
 language plpgsql
 stable
@@ -10,7 +10,11 @@ as $$
 declare
     login constant text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
 begin
-    return coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', login);
+    return coalesce(
+        nullif(current_setting('rowcall.asker', true), ''),
+        nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub',
+        login
+    );
 exception when others then
     return login;
 end

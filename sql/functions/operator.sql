@@ -1,13 +1,17 @@
 -- The operator's verbs. The command line, the HTTP API and the dashboard call these and nothing else.
 
--- Who acts: the subject of the JWT that PostgREST verified, else the database role.
+-- Who acts: whom the HTTP server let in, else the subject of the JWT that PostgREST verified, else the database role.
 create or replace function rowcall.requester() returns text
 language plpgsql
 stable
 set search_path = pg_catalog
 as $$
 begin
-    return coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', current_user);
+    return coalesce(
+        nullif(current_setting('rowcall.asker', true), ''),
+        nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub',
+        current_user
+    );
 exception when others then
     return current_user;
 end

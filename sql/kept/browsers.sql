@@ -4,11 +4,13 @@ insert into rowcall.browser_tables (table_name, asks, per_minute, bytes_max)
 select
     t.name,
     case when a.table_name is null then t.asks end,
-    case when a.table_name is null then 300 end,
+    case when a.table_name is null then t.per_minute end,
     case when a.table_name is null then 65536 end
 from (values
-    ('codes', '{creating,updating,deleting,renaming}'::text[]),
-    ('actions', '{approved,denied,edited}')
-) as t (name, asks)
+    ('codes', '{creating,updating,deleting,renaming}'::text[], 300),
+    ('actions', '{approved,denied,edited}', 300),
+    ('fluent_sync_status', '{pending}', 10),
+    ('requests', null, null)
+) as t (name, asks, per_minute)
 left join rowcall.adopted as a on a.table_name = t.name
 on conflict do nothing;

@@ -31,6 +31,8 @@ wanted (relation, privileges) as (
         ('crm_accounts', '{select}'),
         ('cron_job', '{select}'),
         ('cron_job_run_details', '{select}'),
+        ('fluent_pages', '{select,insert,update,delete}'),
+        ('fluent_mapped', '{select}'),
         ('work', '{select}'),
         ('queue_health', '{select}'),
         ('history', '{select}')
@@ -63,6 +65,17 @@ wanted (relation, privileges) as (
     ) as o (name, privileges)
     join pg_class as c on c.relname = o.name and c.relnamespace = 'public'::regnamespace
     where '{crm_sync_queue,crm_orders}' && $1::text[]
+    union all
+    -- And those of syncs.
+    select c.oid::regclass, o.privileges
+    from (values
+        ('requests', '{select,insert,update}'::text[]),
+        ('fluent_tickets', '{select,insert,update}'),
+        ('fluent_urgencies', '{select}'),
+        ('fluent_categories', '{select}')
+    ) as o (name, privileges)
+    join pg_class as c on c.relname = o.name and c.relnamespace = 'public'::regnamespace
+    where 'fluent_sync_status' = any ($1::text[])
 ),
 
 -- Row level security hides rows of what a queue reads beside its table just as well.

@@ -47,6 +47,6 @@ select
     )
 from place as p
 where p.asks is null
-  and exists (select from pg_trigger as g where g.tgrelid = p.oid and g.tgname = '_010_guard_update')
+  and exists (select from pg_trigger as g where g.tgrelid = p.oid and g.tgname = '_200_limit_update')
   and has_any_column_privilege(p.browser, p.oid, 'update')
 order by 1, 3

@@ -58,5 +58,8 @@ where i.relkind = 'i'
       'crm_sync_queue_enrollment_idx', 'crm_orders_asked_idx', 'crm_orders_fetching_idx', 'crm_orders_failed_idx',
       'crm_orders_customer_idx', 'customers_crm_idx', 'customers_email_idx', 'enrollments_expiry_idx',
       'enrollments_customer_idx', 'crm_notices_heard_at_idx',
-      'codes_owner_idx', 'orders_owner_idx', 'contacts_owner_idx', 'clients_owner_idx', 'codes_requested_idx', 'actions_requested_idx'
+      'fluent_sync_status_due_idx', 'fluent_sync_status_stopped_idx', 'fluent_sync_status_covered_idx',
+      'fluent_tickets_request_idx', 'fluent_tickets_updated_idx',
+      'codes_owner_idx', 'orders_owner_idx', 'contacts_owner_idx', 'clients_owner_idx', 'requests_owner_idx',
+      'fluent_sync_status_owner_idx', 'codes_requested_idx', 'actions_requested_idx', 'fluent_sync_status_requested_idx'
   )

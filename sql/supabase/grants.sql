@@ -53,6 +53,21 @@ begin
         'crm_sync_queue', 'select', carried || '{priority,steps,crm_membership_id,last_attempt_at,completed_at}'::name[]
     );
     perform rowcall.grant_table('crm_orders', 'select', carried);
+    perform rowcall.grant_table(
+        'fluent_sync_status', 'select, insert (date_filter, is_full)',
+        carried || '{
+            cursor,since,watermark,covered_from,note,pages_read,pages_total,tickets_fetched,tickets_total,tickets_added,
+            tickets_updated,tickets_skipped,sync_duration,started_at,completed_at
+        }'::name[]
+    );
+    perform rowcall.grant_table(
+        'requests',
+        'select, update (date, time, description, urgency, category, website_url, hours, edited_columns, updated_at)',
+        '{synced_at}'
+    );
+    perform rowcall.grant_table('fluent_tickets', 'select', '{request_id}');
+    perform rowcall.grant_table('fluent_urgencies', 'select');
+    perform rowcall.grant_table('fluent_categories', 'select');
 end
 $$;
 

@@ -6,7 +6,9 @@ do $$
 declare
     relation text;
 begin
-    foreach relation in array '{codes,messages,actions,orders,fulfillment_logs,crm_sync_queue,enrollments}'::text[] loop
+    foreach relation in array
+        '{codes,messages,actions,orders,fulfillment_logs,crm_sync_queue,enrollments,fluent_sync_status}'::text[]
+    loop
         if exists (
                 select
                 from pg_publication as p

@@ -151,6 +151,46 @@ from (
     join public.clients as c on c.id = o.client_id
     where o.status in ('asked', 'fetching')
        or o.status = 'failed'
+    union all
+    select
+        'fluent_sync_status',
+        s.id::text,
+        case
+            when s.is_full then 'all tickets'
+            when s.date_filter is not null then 'tickets since ' || s.date_filter
+            else 'changed tickets'
+        end,
+        s.status::text,
+        s.status in ('pending', 'running'),
+        s.attempts,
+        s.max_attempts,
+        coalesce(
+            s.error_message,
+            case when s.pages_read > 0 then concat_ws(
+                ' ', s.pages_read, 'of ' || s.pages_total, 'pages,', s.tickets_fetched, 'of ' || s.tickets_total, 'tickets'
+            ) end
+        ),
+        s.next_retry_at,
+        s.generation,
+        s.requested_by,
+        s.requested_at,
+        s.claimed_by,
+        s.claimed_until,
+        s.updated_at,
+        null
+    from public.fluent_sync_status as s
+    where s.status in ('pending', 'running')
+       -- A failed sync is made good by a later one of as much.
+       or (
+           s.status = 'failed'
+           and not exists (
+               select
+               from public.fluent_sync_status as n
+               where n.status = 'success'
+                 and n.completed_at > s.completed_at
+                 and (n.is_full or (not s.is_full and (s.date_filter is null or n.date_filter <= s.date_filter)))
+           )
+       )
 ) as r
 join rowcall.queues as q on q.queue = r.queue
 join rowcall.targets as t on t.target = q.target

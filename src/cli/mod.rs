@@ -9,6 +9,8 @@ pub mod operate;
 pub mod schedule;
 pub mod export;
 pub mod doctor;
+pub mod fluent;
+pub mod hash_password;
 pub mod sandbox;
 pub mod bench;
 pub mod completions;
@@ -30,7 +32,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{self, LogFormat, ProcessEnvironment};
 use crate::integrations::guard::guard;
 use crate::sandbox::postgres::run_with_cluster;
-use crate::sandbox::{crm, fienta, supplier, whatsapp};
+use crate::sandbox::{crm, fienta, fluent as fluent_site, supplier, whatsapp};
 use crate::store::Store;
 use crate::store::connect::Session;
 
@@ -79,6 +81,11 @@ enum Command {
     /// Write rows as a sheet onto standard output
     #[command(subcommand)]
     Export(export::ExportCommand),
+    /// Pull the tickets of FluentSupport
+    #[command(subcommand)]
+    Fluent(fluent::FluentCommand),
+    /// Make the hash of a password, which it reads from standard input, for `ROWCALL_ADMIN_PASSWORD_HASH`
+    HashPassword,
     /// Find what is wrong here, each problem with what mends it
     Doctor(doctor::DoctorArgs),
     /// Measure the engine on a scratch database of its own
@@ -127,7 +134,7 @@ pub fn main(cli: Cli) -> ExitCode {
 
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run => run::run().await,
+        Command::Run => Box::pin(run::run()).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Status(args) => status::run(args).await,
@@ -139,6 +146,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Resume(args) => operate::resume(args).await,
         Command::Schedule(command) => schedule::run(command).await,
         Command::Export(command) => export::run(command).await,
+        Command::Fluent(command) => fluent::run(command).await,
+        Command::HashPassword => hash_password::run(),
         Command::Doctor(args) => doctor::run(args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Bench(command) => bench::run(command).await,
@@ -146,6 +155,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sandbox(sandbox::SandboxCommand::WhatsApp(args)) => whatsapp::run(args).await,
         Command::Sandbox(sandbox::SandboxCommand::Crm(args)) => crm::run(args).await,
         Command::Sandbox(sandbox::SandboxCommand::Supplier(args)) => supplier::run(args).await,
+        Command::Sandbox(sandbox::SandboxCommand::Fluent(args)) => fluent_site::run(args).await,
         Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {
             unreachable!("dispatched before the runtime started")
         }

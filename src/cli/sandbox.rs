@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use crate::sandbox::crm::CrmArgs;
 use crate::sandbox::fienta::FientaArgs;
+use crate::sandbox::fluent::FluentArgs;
 use crate::sandbox::postgres::PostgresArgs;
 use crate::sandbox::supplier::SupplierArgs;
 use crate::sandbox::whatsapp::WhatsAppArgs;
@@ -22,4 +23,6 @@ pub enum SandboxCommand {
     Crm(CrmArgs),
     /// The servers of suppliers of data bundles, with a wallet, a book and faults on request
     Supplier(SupplierArgs),
+    /// A WordPress site with FluentSupport and thousands of tickets, with faults and edits on request
+    Fluent(FluentArgs),
 }

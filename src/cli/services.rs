@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::integrations::Integration;
 use crate::integrations::crm::Crm;
 use crate::integrations::fienta::Fienta;
+use crate::integrations::fluent::Fluent;
 use crate::integrations::supplier::Supplier;
 use crate::integrations::whatsapp::WhatsApp;
 use crate::store::queues;
@@ -21,6 +22,7 @@ pub(super) fn services(config: &Config) -> Vec<Service> {
             "actions" => Arc::new(WhatsApp::new(config.whatsapp.clone())),
             "crm_sync_queue" | "crm_orders" => Arc::clone(&crm),
             "fulfillment_logs" => Arc::new(Supplier::new(config.supplier.clone())),
+            "fluent_sync_status" => Arc::new(Fluent::new(config.fluent.clone())),
             other => unreachable!("config knows no queue {other}"),
         }
     };

@@ -8,10 +8,11 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{ConfigError, Environment, value};
 use crate::http::auth::{Keys, Token};
 use crate::http::jwt::{Jwt, KeySetError};
+use crate::http::login::Login;
 use crate::http::webhooks::Secrets;
 use crate::http::{Limits, Settings};
-use crate::integrations::crm;
 use crate::integrations::whatsapp::meta;
+use crate::integrations::{crm, supplier};
 
 /// A token that somebody may guess protects nothing.
 const TOKEN_CHARS_MIN: usize = 16;
@@ -19,12 +20,13 @@ const TOKEN_CHARS_MIN: usize = 16;
 /// Whoever reads a JWT can try secrets against it at leisure.
 const JWT_SECRET_CHARS_MIN: usize = 32;
 
-/// The server's settings; nothing where `ENABLE_MONITORING` is off. What the webhooks of Meta and of the CRMs are known by
-/// stands with theirs.
+/// The server's settings; nothing where `ENABLE_MONITORING` is off. What the webhooks of Meta, of the CRMs and of the
+/// supplier are known by stands with theirs.
 pub(super) fn settings(
     environment: &impl Environment,
     meta: &meta::Settings,
     crm: &crm::Settings,
+    supplier: &supplier::Settings,
 ) -> Result<Option<Settings>, ConfigError> {
     let is_on = switch(environment, "ENABLE_MONITORING", true)?;
     // What is wrong is told whether or not it is needed now.
@@ -41,9 +43,10 @@ pub(super) fn settings(
         // The integration of suppliers reads its calls.
         supplier: None,
     };
-    if is_on && keys.is_open() && webhooks.is_any() {
+    if is_on && keys.is_open() && (webhooks.is_any() || supplier.is_called()) {
         let expected = "it must be set where a webhook has a secret (WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN, \
-                        INFOBIP_WEBHOOK_SECRET, COMMERCE7_WEBHOOK_PASSWORD, SHOPIFY_WEBHOOK_SECRET): providers come through a proxy, and without a token whoever else comes \
+                        INFOBIP_WEBHOOK_SECRET, COMMERCE7_WEBHOOK_PASSWORD, SHOPIFY_WEBHOOK_SECRET, AT_ISHARE_API_SECRET where the \
+                        profile has callbacks): providers come through a proxy, and without a token whoever else comes \
                         through it could do everything; `openssl rand -hex 32` makes one";
         return Err(secret("ROWCALL_API_TOKEN", expected));
     }
@@ -72,7 +75,12 @@ fn keys(environment: &impl Environment) -> Result<Keys, ConfigError> {
     {
         return Err(secret("ROWCALL_READ_TOKEN", "another than ROWCALL_API_TOKEN, or it may change everything too"));
     }
-    Ok(Keys { admin: admin.as_ref().map(Token::new), reader: reader.as_ref().map(Token::new), jwt: jwt(environment)? })
+    Ok(Keys {
+        admin: admin.as_ref().map(Token::new),
+        reader: reader.as_ref().map(Token::new),
+        jwt: jwt(environment)?,
+        login: login(environment)?,
+    })
 }
 
 fn jwt(environment: &impl Environment) -> Result<Option<Jwt>, ConfigError> {
@@ -91,6 +99,20 @@ fn jwt(environment: &impl Environment) -> Result<Option<Jwt>, ConfigError> {
     let set = file.as_ref().map(read).transpose()?;
     let wrong = |source: KeySetError| ConfigError::KeySet { variable, source };
     Jwt::new(signing.map(SecretString::from).as_ref(), set.as_deref()).map(Some).map_err(wrong)
+}
+
+fn login(environment: &impl Environment) -> Result<Option<Login>, ConfigError> {
+    let (email, hash) = ("ROWCALL_ADMIN_EMAIL", "ROWCALL_ADMIN_PASSWORD_HASH");
+    let text = |variable| environment.get(variable).map(|text: String| SecretString::from(text.trim()));
+    match (text(email), text(hash)) {
+        (None, None) => Ok(None),
+        (Some(address), Some(hashed)) => {
+            let expected = "an argon2 hash ($argon2id$…), as `rowcall hash-password` makes it";
+            Login::new(&address, hashed).map(Some).map_err(|_| secret(hash, expected))
+        }
+        (None, _) => Err(secret(email, "it must be set where ROWCALL_ADMIN_PASSWORD_HASH is")),
+        (_, None) => Err(secret(hash, "it must be set where ROWCALL_ADMIN_EMAIL is")),
+    }
 }
 
 fn token(environment: &impl Environment, variable: &'static str) -> Result<Option<SecretString>, ConfigError> {
@@ -128,7 +150,8 @@ mod tests {
         let pairs: Vec<(String, String)> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let environment = move |variable: &str| pairs.iter().find(|(k, _)| k == variable).map(|(_, v)| v.clone());
         let crm = super::super::crm::crm(&environment)?;
-        settings(&environment, &super::super::providers::whatsapp(&environment)?.meta, &crm)
+        let supplier = super::super::providers::supplier(&environment)?;
+        settings(&environment, &super::super::providers::whatsapp(&environment)?.meta, &crm, &supplier)
     }
 
     #[test]
@@ -149,6 +172,8 @@ mod tests {
             ("ROWCALL_READ_TOKEN", "hidden hidden hidden", "without spaces"),
             ("INFOBIP_WEBHOOK_SECRET", "hidden", "at least 16"),
             ("SUPABASE_JWT_SECRET", "hidden", "at least 32"),
+            ("ROWCALL_ADMIN_PASSWORD_HASH", "hidden", "where ROWCALL_ADMIN_PASSWORD_HASH is"),
+            ("ROWCALL_ADMIN_EMAIL", "hidden@example.com", "where ROWCALL_ADMIN_EMAIL is"),
             ("SUPABASE_JWKS_FILE", "/does/not/exist", "read /does/not/exist"),
             ("SUPABASE_JWKS_FILE", &file("none", "hidden"), "not a JSON Web Key Set"),
             ("SUPABASE_JWKS_FILE", &file("empty", r#"{"keys":[]}"#), "must be public ones"),
@@ -174,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_webhook_comes_through_a_proxy_and_needs_a_token_beside() {
-        let webhooks = ["WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN", "INFOBIP_WEBHOOK_SECRET"];
+        let webhooks =
+            ["WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN", "INFOBIP_WEBHOOK_SECRET", "AT_ISHARE_API_SECRET"];
         let secret = "hidden-hidden-hidden-hidden-hidden";
         for webhook in webhooks {
             let text = read(&[(webhook, secret)]).unwrap_err().to_string();
@@ -183,6 +209,16 @@ mod tests {
                 assert!(!read(&[(webhook, secret), (token, secret)]).unwrap().unwrap().keys.is_open());
             }
             assert!(read(&[(webhook, secret), ("ENABLE_MONITORING", "false")]).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_supplier_that_does_not_call_back_needs_no_token() {
+        let secret = ("AT_ISHARE_API_SECRET", "hidden");
+        for (profile, is_refused) in [("at-ishare", true), ("hubnet", true), ("codecraft", false), ("spfastit", false)]
+        {
+            assert_eq!(read(&[("AT_ISHARE_PROFILE", profile), secret]).is_err(), is_refused, "{profile}");
+            assert!(read(&[("AT_ISHARE_PROFILE", profile)]).is_ok(), "{profile}");
         }
     }
 

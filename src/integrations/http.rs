@@ -218,6 +218,12 @@ impl Request {
         }
         outgoing
     }
+
+    /// The same, of whose answer so many bytes are kept.
+    #[must_use]
+    pub fn keeping(self, answer_bytes_max: usize) -> Self {
+        Self { answer_bytes_max, ..self }
+    }
 }
 
 impl fmt::Debug for Request {

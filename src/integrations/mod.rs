@@ -13,6 +13,7 @@ pub mod fienta;
 pub mod whatsapp;
 pub mod crm;
 pub mod supplier;
+pub mod fluent;
 pub mod monitor;
 
 use std::fmt;

@@ -7,6 +7,7 @@ pub mod fienta;
 pub mod whatsapp;
 pub mod crm;
 pub mod supplier;
+pub mod fluent;
 pub mod postgres;
 mod server;
 mod bucket;

@@ -24,6 +24,7 @@ impl Store {
     }
 }
 
-fn json(row: &tokio_postgres::Row) -> Option<Value> {
+/// The one JSON value of a row.
+pub(super) fn json(row: &tokio_postgres::Row) -> Option<Value> {
     row.get::<_, Option<Json<Value>>>(0).map(|Json(value)| value)
 }

@@ -29,13 +29,14 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 44] = [
+static CURRENT: [(&str, &str); 50] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
     ("sql/kept/fulfillment.sql", include_str!("../../sql/kept/fulfillment.sql")),
     ("sql/kept/schedules.sql", include_str!("../../sql/kept/schedules.sql")),
     ("sql/kept/crm.sql", include_str!("../../sql/kept/crm.sql")),
+    ("sql/kept/fluent.sql", include_str!("../../sql/kept/fluent.sql")),
     ("sql/kept/browsers.sql", include_str!("../../sql/kept/browsers.sql")),
     ("sql/functions/grants.sql", include_str!("../../sql/functions/grants.sql")),
     ("sql/functions/operator.sql", include_str!("../../sql/functions/operator.sql")),
@@ -47,6 +48,7 @@ static CURRENT: [(&str, &str); 44] = [
     ("sql/views/queue_health.sql", include_str!("../../sql/views/queue_health.sql")),
     ("sql/views/history.sql", include_str!("../../sql/views/history.sql")),
     ("sql/views/schedules.sql", include_str!("../../sql/views/schedules.sql")),
+    ("sql/views/fluent_mapped.sql", include_str!("../../sql/views/fluent_mapped.sql")),
     ("sql/functions/replies.sql", include_str!("../../sql/functions/replies.sql")),
     ("sql/functions/actions.sql", include_str!("../../sql/functions/actions.sql")),
     ("sql/functions/feedback.sql", include_str!("../../sql/functions/feedback.sql")),
@@ -58,6 +60,9 @@ static CURRENT: [(&str, &str); 44] = [
     ("sql/functions/crm_expiry.sql", include_str!("../../sql/functions/crm_expiry.sql")),
     ("sql/functions/crm_orders.sql", include_str!("../../sql/functions/crm_orders.sql")),
     ("sql/functions/crm_api.sql", include_str!("../../sql/functions/crm_api.sql")),
+    ("sql/functions/fluent.sql", include_str!("../../sql/functions/fluent.sql")),
+    ("sql/functions/fluent_tickets.sql", include_str!("../../sql/functions/fluent_tickets.sql")),
+    ("sql/functions/fluent_api.sql", include_str!("../../sql/functions/fluent_api.sql")),
     ("sql/functions/browsers.sql", include_str!("../../sql/functions/browsers.sql")),
     ("sql/functions/browser_requests.sql", include_str!("../../sql/functions/browser_requests.sql")),
     ("sql/functions/rpc.sql", include_str!("../../sql/functions/rpc.sql")),
@@ -68,6 +73,7 @@ static CURRENT: [(&str, &str); 44] = [
     ("triggers/actions.sql", include_str!("../../triggers/actions.sql")),
     ("triggers/fulfillment.sql", include_str!("../../triggers/fulfillment.sql")),
     ("triggers/crm.sql", include_str!("../../triggers/crm.sql")),
+    ("triggers/fluent.sql", include_str!("../../triggers/fluent.sql")),
     ("triggers/browsers.sql", include_str!("../../triggers/browsers.sql")),
     ("sql/kept/templates.sql", include_str!("../../sql/kept/templates.sql")),
     ("sql/supabase/grants.sql", include_str!("../../sql/supabase/grants.sql")),

@@ -20,6 +20,7 @@ pub mod whatsapp;
 pub mod fulfillment;
 pub mod export;
 pub mod crm;
+pub mod fluent;
 pub mod doctor;
 
 use std::fmt::Write as _;
@@ -47,6 +48,15 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("pool", &self.pool.status()).field("answer_max", &self.answer_max).finish()
     }
+}
+
+tokio::task_local! {
+    static ASKER: String;
+}
+
+/// Runs what this one asked for: where a statement on its way asks the database who asks, this is the answer.
+pub async fn asked_by<T>(name: String, does: impl Future<Output = T>) -> T {
+    ASKER.scope(name, does).await
 }
 
 /// A statement that did not come through.
@@ -176,7 +186,12 @@ impl Store {
         parameters: &[&(dyn ToSql + Sync)],
         what: impl Fn() -> String,
     ) -> Result<Vec<Row>, StoreError> {
-        self.on_connection(what, async |connection| rows_on(connection, sql, parameters).await).await
+        let asker = ASKER.try_with(Clone::clone).ok();
+        self.on_connection(what, async |connection| match &asker {
+            Some(asker) => rows_asked(connection, asker, sql, parameters).await,
+            None => rows_on(connection, sql, parameters).await,
+        })
+        .await
     }
 
     /// Does something on a connection of the pool. A connection that does not answer in time, or whose answer nobody waits
@@ -209,6 +224,23 @@ pub(crate) async fn rows_on(
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
     let statement = connection.prepare_cached(sql).await?;
     connection.query(&statement, parameters).await
+}
+
+/// The same in a transaction of its own that knows who asks.
+async fn rows_asked(
+    connection: &mut Object,
+    asker: &str,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    const ASKER: &str = "select set_config('rowcall.asker', $1, true)";
+    let transaction = connection.transaction().await?;
+    let statement = transaction.prepare_cached(ASKER).await?;
+    transaction.query(&statement, &[&asker]).await?;
+    let statement = transaction.prepare_cached(sql).await?;
+    let rows = transaction.query(&statement, parameters).await?;
+    transaction.commit().await?;
+    Ok(rows)
 }
 
 /// A table that changed under a prepared statement, or a pooler that lost it, makes its plan useless; the next try

@@ -62,8 +62,17 @@ pub static CRM_ORDERS: Statements = Statements {
     next: Some(include_str!("../../sql/queues/crm_orders/next.sql")),
 };
 
+/// Syncs with FluentSupport: `public.fluent_sync_status`, whose tickets become `public.requests`.
+pub static FLUENT: Statements = Statements {
+    queue: "fluent_sync_status",
+    claim: include_str!("../../sql/queues/fluent_sync_status/claim.sql"),
+    settle: include_str!("../../sql/queues/fluent_sync_status/settle.sql"),
+    stands: include_str!("../../sql/queues/fluent_sync_status/stands.sql"),
+    next: None,
+};
+
 /// Every queue of this build.
-pub static ALL: [&Statements; 5] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &CRM_SYNC_QUEUE, &CRM_ORDERS];
+pub static ALL: [&Statements; 6] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &CRM_SYNC_QUEUE, &CRM_ORDERS, &FLUENT];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {

@@ -279,7 +279,8 @@ fn log(job: &Job, outcome: &Outcome, duration: Option<Duration>) {
     let verdict = outcome.verdict.as_str();
     let duration_ms = duration.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
     // The error's text is the row's; a log carries no more than the verdict and whose fault it is.
-    if outcome.verdict == Verdict::Done {
+    // What goes well, and each part of what is long.
+    if outcome.fault.is_none() {
         debug!(queue, key, generation, attempt, operation, verdict, duration_ms, "Attempt ended");
     } else {
         let fault = outcome.fault.map(tracing::field::debug);

@@ -195,6 +195,42 @@ async fn the_life_of_a_member_in_both_crms() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_429_and_throttled_loses_nothing_and_spends_no_attempt() {
+    let world = World::new().await;
+    let people: Vec<Person> =
+        (1..=20).map(|n| Person { email: format!("c{n}@example.com"), ..Person::default() }).collect();
+    world.fake.seed(Seed { commerce7: vec![tenant("north", people.clone())], shopify: vec![shop("north", people)] });
+    // Far less than the settings believe: the CRMs themselves must refuse, each in its way.
+    world.fake.limits(&Limits {
+        commerce7: Some(Limit { per_second: 25.0, burst: 10.0 }),
+        shopify: Some(Limit { per_second: 60.0, burst: 40.0 }),
+        retry_after: Some("1".to_owned()),
+    });
+    world
+        .scratch
+        .sql(
+            "insert into customers (client_id, email) select c.id, 'c' || n || '@example.com' from clients as c, generate_series(1, 20) as n;
+             insert into crm_sync_queue (client_id, customer_id, action_type, stage_id)
+             select u.client_id, u.id, 'add_membership', s.id from customers as u join club_stages as s using (client_id) where s.name = 'Silver'",
+        )
+        .await;
+    wait(
+        &world.scratch,
+        "not exists (select from crm_sync_queue where status <> 'completed')",
+        Duration::from_secs(90),
+    )
+    .await;
+    let told = "select string_agg(distinct split_part(key_type, ' ', 1), ' ') from (
+            select c.crm_type || ' ' || a.settled_as as key_type from rowcall.attempts as a
+            join crm_sync_queue as q on q.id::text = a.key join clients as c on c.id = q.client_id where a.settled_as = 'wait') as w";
+    assert_eq!(world.scratch.text(told).await, "commerce7 shopify", "both were stormy");
+    assert_eq!(world.scratch.text("select max(attempts)::text || ' ' || count(*) from crm_sync_queue").await, "0 40");
+    for kind in ["membership-created", "tags-added"] {
+        assert_eq!(world.fake.log().iter().filter(|effect| effect["effect"] == kind).count(), 20, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_expiries_of_twenty_clients_survive_two_kills() {
     let scratch = Scratch::migrated().await;
     let dir = tempfile::tempdir().unwrap();

@@ -1,8 +1,11 @@
 //! What goes wrong between us and a supplier, through the whole flow: lost answers, answers that lie, an empty wallet, a worker
 //! that dies. The supplier's book says what was really delivered.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
+use crate::database::PATIENCE;
 use crate::fulfillment_flow::Flow;
 
 const TARGET: &str = "select state from rowcall.targets where target";
@@ -214,16 +217,16 @@ async fn another_supplier_has_another_breaker() {
 
 /// Lets time pass until so many orders are delivered.
 async fn let_time_pass(flow: &Flow, number: usize) {
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     while flow.text("select count(*) from fulfillment_logs where status = 'success'").await != number.to_string() {
-        assert!(began.elapsed() < crate::database::PATIENCE, "{}", flow.run.log());
+        assert!(began.elapsed() < PATIENCE, "{}", flow.run.log());
         flow.sql(
             "update rowcall.targets set next_probe_at = now() where state = 'open';
              update fulfillment_logs set retry_after = now() where status = 'pending' and claimed_by is null;
              select rowcall.sweep_now()",
         )
         .await;
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -233,9 +236,7 @@ async fn a_worker_that_dies_looking_an_order_up_spends_no_attempt() {
     let order = flow.accepted("0261234567").await;
     flow.tell("faults", json!({ "kind": "hang", "at": "look_up" })).await;
     flow.time_comes(&order).await;
-    while flow.sandbox.requests("look_up").await == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    flow.sandbox.until("requests", 2).await;
     let flow = flow.replace_worker().await;
     flow.until("select count(*) from rowcall.attempts where settled_as = 'lost'", "1").await;
     flow.stands(&order, "processing 1 processing accepted").await;
@@ -250,9 +251,7 @@ async fn a_worker_that_dies_buying_leaves_a_doubt_that_is_not_bought_away() {
     let flow = Flow::of("codecraft").await;
     flow.tell("faults", json!({ "kind": "accept-then-hang" })).await;
     let order = flow.order("0261234567").await;
-    while flow.sandbox.book().await.is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    flow.sandbox.until("book", 1).await;
     let flow = flow.replace_worker().await;
     flow.stands(&order, "unknown 2 unknown").await;
     assert_eq!(flow.history(&order).await, "lost unknown");

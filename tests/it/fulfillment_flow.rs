@@ -3,13 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use rowcall::integrations::supplier::profile::shipped;
 use serde_json::{Value, json};
-use sha2::Sha256;
 use tempfile::TempDir;
 use tokio_postgres::Client;
 
+use crate::http_webhooks::signature;
 use crate::process::eventually;
 use crate::sandbox::Sandbox;
 use crate::scratch::Scratch;
@@ -160,10 +159,7 @@ impl Flow {
     async fn call_back(&self, body: &Value, secret: Option<&str>) -> u16 {
         let mut request = client().post(format!("http://{}/webhooks/supplier/{}", self.at, self.profile));
         if let Some(secret) = secret {
-            let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-            mac.update(body.to_string().as_bytes());
-            let digest: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-            request = request.header("x-signature", format!("sha256={digest}"));
+            request = request.header("x-signature", signature(body.to_string().as_bytes(), secret));
         }
         with_json(request, body).send().await.unwrap().status().as_u16()
     }
@@ -255,8 +251,8 @@ async fn an_accepted_order_is_delivered_by_a_callback_that_proves_itself_and_by_
     assert_eq!(flow.log(&order, row).await, "delivered t");
 
     // Late ones change nothing: a repetition, and one from before the end.
-    let older = json!({ "reference": order, "transaction_id": number, "status": "processing" });
-    for news in [&news, &older] {
+    let earlier = json!({ "reference": order, "transaction_id": number, "status": "processing" });
+    for news in [&news, &earlier] {
         assert_eq!(flow.call_back(news, Some(SECRET)).await, 200);
     }
     eventually("what was told late", || (flow.answers().len() == 5).then_some(())).await;

@@ -1,11 +1,9 @@
 //! Much to do, workers that are killed with 9 in the middle of it, and answers that get lost: no number gets its bundle twice.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::database::PATIENCE;
 use crate::fulfillment_flow::Flow;
 
 const ORDERS: usize = 500;
@@ -18,15 +16,6 @@ async fn delivered(flow: &Flow) -> HashMap<String, usize> {
         *counts.entry(line["phone"].as_str().unwrap().to_owned()).or_default() += 1;
     }
     counts
-}
-
-/// Waits until the supplier has taken so many orders.
-async fn taken(flow: &Flow, number: usize) {
-    let began = Instant::now();
-    while flow.sandbox.see("orders").await.as_array().unwrap().len() < number {
-        assert!(began.elapsed() < PATIENCE, "{}", flow.run.log());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// Orders for different numbers, two workers that are killed twice over, and answers that are lost on the way. Returns, by number,
@@ -52,7 +41,7 @@ async fn storm(profile: &'static str) -> (Flow, HashMap<String, String>) {
     ))
     .await;
     for number in [120, 280] {
-        taken(&flow, number).await;
+        flow.sandbox.until("orders", number).await;
         drop(second);
         flow = flow.replace_worker().await;
         second = flow.worker("127.0.0.1:0").await;

@@ -355,20 +355,21 @@ async fn news_of_an_earlier_purchase_does_not_end_a_later_one() {
     let job = rows.claim_one().await;
     rows.settle(job, accepted(Some("P2"))).await;
     assert_eq!(rows.report(&order, Some("P1"), "failed", None).await, "of another purchase of the order");
+    assert_eq!(rows.report(&order, None, "failed", None).await, "of an earlier purchase of the order");
     // Without the supplier's number it may be about either: the supplier is asked, and nothing is settled by it.
     let sooner = "retry_after <= now() and status = 'processing'";
     rows.run("update fulfillment_logs set updated_at = now() - interval '1 minute'").await;
-    assert_eq!(rows.report(&order, None, "failed", None).await, "looked up");
+    assert_eq!(rows.report("told", None, "failed", None).await, "looked up");
     assert_eq!(rows.log(&order, sooner).await, "true");
     let job = rows.claim_one().await;
     assert_eq!(job.operation, "look_up");
     rows.settle(job, accepted(Some("P2"))).await;
     assert_eq!(
-        rows.report(&order, None, "failed", Some("2020-01-01 00:00Z")).await,
+        rows.report("told", None, "failed", Some("2020-01-01 00:00Z")).await,
         "about which purchase is not known"
     );
     assert_eq!(rows.standing(&order).await, "processing 2/3 processing");
-    assert_eq!(rows.report(&order, None, "failed", Some("2099-01-01 00:00Z")).await, "settled: tried again");
+    assert_eq!(rows.report("told", None, "failed", Some("2099-01-01 00:00Z")).await, "settled: tried again");
 }
 
 #[tokio::test]

@@ -227,7 +227,7 @@ async fn a_claim_hands_out_what_the_supplier_needs_and_shows_it_on_the_order() {
         payload,
         json!({"order_id": order, "reference": order, "phone_number": "+233261234567", "package": "1GB", "amount": "4.50",
             "network": "AT-iShare", "metadata": {"source": "web"}, "supplier": null, "provider_reference": null, "accepted_at": null, "looks": 0,
-            "created_at": null, "now": null})
+            "created_at": null, "doubted_at": null, "now": null})
     );
     assert_eq!(rows.standing(&order).await, "processing 1/3 processing");
     assert!(rows.claim(10).await.is_empty());

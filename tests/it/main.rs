@@ -52,6 +52,7 @@ mod fienta;
 mod whatsapp;
 mod supplier;
 mod crm;
+mod fluent;
 mod private_cluster;
 
 mod http_auth;

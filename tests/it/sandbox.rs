@@ -2,10 +2,12 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::database::PATIENCE;
 use crate::process::ROWCALL;
 use crate::web::{client, json, told};
 
@@ -37,6 +39,16 @@ impl Sandbox {
     /// What happened.
     pub(crate) async fn see(&self, what: &str) -> Value {
         told(client().get(format!("{}/_control/{what}", self.address))).await.1
+    }
+
+    /// Waits until so much of this is there: `requests`, `orders`, `book`.
+    pub(crate) async fn until(&self, what: &str, number: usize) {
+        let began = Instant::now();
+        while self.see(what).await.as_array().unwrap().len() < number {
+            assert!(began.elapsed() < PATIENCE, "waited for {number} {what}");
+            // It tells nobody of itself: look often.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// How many requests came for this: `purchase` or `look_up`.

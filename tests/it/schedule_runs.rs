@@ -29,7 +29,7 @@ async fn run_once(db: &TestDatabase, settings: &str, statement: &str) -> String 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_tells_what_its_statement_answered() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = db.worker(Scripted::done());
     db.run("create table numbers as select n from generate_series(1, 7) as n").await;
     for (statement, told) in [
@@ -51,7 +51,7 @@ async fn a_run_tells_what_its_statement_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_run_says_why_and_leaves_nothing() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = db.worker(Scripted::done());
     db.run("create table keys (key text primary key); insert into keys values ('taken')").await;
     for (statement, told) in [
@@ -76,7 +76,7 @@ async fn a_failed_run_says_why_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_statement_says_is_not_logged() {
-    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    let (db, fake) = (TestDatabase::unscheduled().await, Fake::new());
     let worker = Binary::start_with(&db, &fake, &[("RUST_LOG", "trace,tokio_postgres=trace")]).await;
     for statement in
         ["select 'hush'", "do $x$ begin raise exception 'hush'; end $x$", "do $x$ begin raise warning 'hush'; end $x$"]
@@ -89,7 +89,7 @@ async fn what_a_statement_says_is_not_logged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_transaction_may_hold_runs_without_one() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = db.worker(Scripted::done());
     db.run(
         "create table effects (what text, at timestamptz default clock_timestamp());
@@ -107,7 +107,7 @@ async fn what_no_transaction_may_hold_runs_without_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_takes_no_longer_than_its_timeout() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = db.worker(Scripted::done());
     for statement in [
         "insert into effects values ('x'); select pg_sleep(60)",
@@ -131,7 +131,7 @@ async fn a_run_takes_no_longer_than_its_timeout() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_a_statement_sets_outlives_it() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = db.worker(Scripted::done());
     let sets = "set search_path = nowhere; create temp table effects (x int); set role pg_monitor; select pg_advisory_lock(78)";
     assert!(run_once(&db, "", sets).await.starts_with("done: "));
@@ -142,7 +142,7 @@ async fn nothing_that_a_statement_sets_outlives_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_with_9_in_the_middle_leaves_a_lost_run_and_no_effect() {
-    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    let (db, fake) = (TestDatabase::unscheduled().await, Fake::new());
     let mut dying = Binary::start(&db, &fake).await;
     db.schedule("cut", GATED).await;
     db.run(SHUT).await;
@@ -174,7 +174,7 @@ async fn a_worker_killed_with_9_in_the_middle_leaves_a_lost_run_and_no_effect() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_stopped_and_wakes_changes_nothing() {
-    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    let (db, fake) = (TestDatabase::unscheduled().await, Fake::new());
     let zombie = Binary::start(&db, &fake).await;
     db.schedule("cut", GATED).await;
     db.run(SHUT).await;
@@ -193,7 +193,7 @@ async fn a_worker_that_was_stopped_and_wakes_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_that_comes_after_the_run_was_lost_is_rolled_back() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let worker = db.worker(Scripted::done());
     db.schedule("cut", GATED).await;
     db.run(SHUT).await;
@@ -210,7 +210,7 @@ async fn an_outcome_that_comes_after_the_run_was_lost_is_rolled_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_the_server_ends_is_a_failed_run_without_effect() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = db.worker(Scripted::done());
     db.schedule("cut", GATED).await;
     db.run(SHUT).await;
@@ -226,7 +226,7 @@ async fn a_session_that_the_server_ends_is_a_failed_run_without_effect() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_interrupts_a_long_run_and_another_worker_makes_up_for_it() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     // What still runs ten seconds before the end of the grace is interrupted.
     let settings = || Settings { grace: Duration::from_secs(11), ..db.settings() };
     let worker = TestWorker::start(settings(), Scripted::done());
@@ -255,7 +255,7 @@ async fn a_shutdown_interrupts_a_long_run_and_another_worker_makes_up_for_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_cuts_every_connection_again_and_again_doubles_no_effect() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _workers = [db.worker(Scripted::done()), db.worker(Scripted::done())];
     for nth in 1..=3 {
         db.schedule(&format!("s{nth}"), "insert into effects (what) values ('x'); select pg_sleep(0.05)").await;
@@ -283,7 +283,7 @@ async fn a_server_that_cuts_every_connection_again_and_again_doubles_no_effect()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_whose_answer_was_lost_is_repeated_and_gives_the_same_runs() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let store = db.store();
     db.run(
         "insert into rowcall.schedules (name, cron, statement, planned, next_run_at)
@@ -308,7 +308,7 @@ async fn a_claim_whose_answer_was_lost_is_repeated_and_gives_the_same_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_claims_a_schedule_has_one_run_at_a_time() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     db.schedule_row("'@daily in UTC', now()").await;
     let running = "insert into rowcall.schedule_runs (schedule_id, schedule, status, statement, atomic, timeout, token, worker, running_until)
         select id, name, 'running', statement, atomic, timeout, gen_random_uuid(), gen_random_uuid(), now() + interval '1 hour' from rowcall.schedules";

@@ -7,7 +7,7 @@ use crate::worker::Scripted;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_is_read_at_once_and_comes_by_its_zone() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = db.worker(Scripted::done());
     db.run(
         "insert into rowcall.schedules (name, cron, time_zone, statement)
@@ -30,7 +30,7 @@ async fn a_schedule_is_read_at_once_and_comes_by_its_zone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_night_on_which_the_clock_changes_has_one_half_past_two() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = db.worker(Scripted::done());
     db.run(
         "insert into rowcall.schedules (name, cron, time_zone, statement)
@@ -54,7 +54,7 @@ async fn a_night_on_which_the_clock_changes_has_one_half_past_two() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_is_edited_while_workers_run() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = db.worker(Scripted::done());
     db.schedule("edited", "select 'before'").await;
     let is_next = |shown: &str| {
@@ -78,7 +78,7 @@ async fn a_schedule_is_edited_while_workers_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_of_a_text_that_was_changed_does_not_come_any_more() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let worker = db.worker(Scripted::done());
     db.schedule("edited", "select 1").await;
     db.schedule("left", "select 1").await;
@@ -98,7 +98,7 @@ async fn a_time_of_a_text_that_was_changed_does_not_come_any_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_told_on_its_row_and_stops_nothing() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = db.worker(Scripted::done());
     db.schedule("good", "insert into effects (what) values ('good')").await;
     for (cron, zone, told) in [
@@ -136,7 +136,7 @@ async fn what_cannot_be_read_is_told_on_its_row_and_stops_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_at_all_is_refused_at_once() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let insert = |columns: &str, values: &str| {
         format!("insert into rowcall.schedules (name, cron, statement{columns}) values ({values})")
     };
@@ -157,7 +157,7 @@ async fn what_makes_no_sense_at_all_is_refused_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_schedule_rests_and_goes_on_with_the_next_of_its_times() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let worker = db.worker(Scripted::done());
     db.schedule("resting", "select 1").await;
     db.run("select rowcall.pause_schedule('resting', 'the books are closed')").await;

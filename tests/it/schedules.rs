@@ -9,6 +9,13 @@ use crate::database::TestDatabase;
 use crate::worker::{Scripted, TestWorker};
 
 impl TestDatabase {
+    /// A migrated database without the schedules that ship.
+    pub(crate) async fn unscheduled() -> Self {
+        let db = Self::new().await;
+        db.run("delete from rowcall.schedules").await;
+        db
+    }
+
     /// A schedule that does not come by itself while a test runs, and the table in which its statement leaves a row.
     pub(crate) async fn schedule(&self, name: &str, statement: &str) {
         self.run(&format!(
@@ -67,7 +74,7 @@ pub(crate) const OPEN: &str = "select pg_advisory_unlock(77)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_run_every_time_once() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _workers = [db.worker(Scripted::done()), db.worker(Scripted::done())];
     for nth in 1..=3 {
         db.schedule(&format!("s{nth}"), &format!("insert into effects (what) values ('s{nth}')")).await;
@@ -87,7 +94,7 @@ async fn two_workers_run_every_time_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_while_no_worker_was_there_runs_once_or_not_at_all() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let worker = db.worker(Scripted::done());
     db.schedule("once", "insert into effects (what) values ('once')").await;
     db.schedule("skip", "insert into effects (what) values ('skip')").await;
@@ -110,7 +117,7 @@ async fn what_came_while_no_worker_was_there_runs_once_or_not_at_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_that_comes_while_an_earlier_run_goes_on_is_refused() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _workers = [db.worker(Scripted::done()), db.worker(Scripted::done())];
     db.schedule("slow", GATED).await;
     db.run(SHUT).await;
@@ -131,7 +138,7 @@ async fn a_time_that_comes_while_an_earlier_run_goes_on_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_statement_holds_no_other_up() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = db.worker(Scripted::done());
     for nth in 1..=4 {
         db.schedule(&format!("slow{nth}"), GATED).await;
@@ -151,7 +158,7 @@ async fn a_long_statement_holds_no_other_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_runs_ten_at_a_time_and_the_others_as_they_end() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = db.worker(Scripted::done());
     for nth in 1..=12 {
         db.schedule(&format!("slow{nth}"), GATED).await;
@@ -166,7 +173,7 @@ async fn a_worker_runs_ten_at_a_time_and_the_others_as_they_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_asked_for_runs_now_and_changes_no_time() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let worker = db.worker(Scripted::done());
     db.schedule("asked", GATED).await;
     let next: Timestamp = db.get("select next_run_at from rowcall.schedules").await;
@@ -189,7 +196,7 @@ async fn a_run_that_is_asked_for_runs_now_and_changes_no_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_somebody_holds_locked_holds_no_other_up() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let worker = db.worker(Scripted::done());
     db.schedule("held", "select 1").await;
     db.schedule("free", "select 1").await;
@@ -208,7 +215,7 @@ async fn a_row_that_somebody_holds_locked_holds_no_other_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_notifications_dropped_the_sweep_reads_what_was_edited() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let worker = TestWorker::start(Settings { sweep: Duration::from_secs(1), ..db.settings() }, Scripted::done());
     db.schedule("first", "select 1").await;
     db.run("set rowcall.quiet = 'on'").await;
@@ -220,7 +227,7 @@ async fn with_the_notifications_dropped_the_sweep_reads_what_was_edited() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_past_their_time_go() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     let _worker = TestWorker::start(Settings { sweep: Duration::from_secs(1), ..db.settings() }, Scripted::done());
     db.schedule("short", "select 1").await;
     db.schedule("long", "select 1").await;

@@ -7,6 +7,7 @@ use crate::web::{READER, Run, Web, json, locked, open, refused, told};
 
 /// One schedule of every kind, as workers left them.
 const ONE_OF_EACH: &str = "
+    delete from rowcall.schedules;
     insert into rowcall.workers (id, host, pid, version, queues)
     values ('00000000-0000-0000-0000-0000000000aa', 'somewhere', 77, '0.1.0', '{codes}');
     insert into rowcall.schedules (name, cron, statement, planned, next_run_at, problem) values

@@ -122,6 +122,8 @@ impl Scratch {
             ("WHATSAPP_API_URL", "http://127.0.0.1:9/v25.0"),
             ("WHATSAPP_PHONE_NUMBER_ID", "106540352242922"),
             ("WHATSAPP_ACCESS_TOKEN", "a-token-of-a-test"),
+            // It does not call back, so a server may be open.
+            ("AT_ISHARE_PROFILE", "codecraft"),
             ("AT_ISHARE_API_URL", "http://127.0.0.1:9/v1"),
             ("AT_ISHARE_API_KEY", "a-key-of-a-test"),
             ("AT_ISHARE_API_SECRET", "a-secret-of-a-test"),
@@ -130,6 +132,9 @@ impl Scratch {
             ("COMMERCE7_KEY", "a-key-of-a-test"),
             ("SHOPIFY_API_URL", "http://127.0.0.1:9/{shop}/graphql.json"),
             ("SHOPIFY_ACCESS_TOKEN", "a-token-of-a-test"),
+            ("FLUENT_API_URL", "http://127.0.0.1:9"),
+            ("FLUENT_API_USERNAME", "agent"),
+            ("FLUENT_API_PASSWORD", "abcd EFGH 1234 ijkl MNOP 5678"),
             // Tests run side by side, and there is one port 8000.
             ("ENABLE_MONITORING", "false"),
         ]);

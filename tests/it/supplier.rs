@@ -87,10 +87,12 @@ fn settings(mut profile: Profile, address: &str) -> Settings {
     profile.rate.concurrency = 100;
     Settings {
         base_url: Some(Address::try_from(format!("{address}/{}", profile.name)).unwrap()),
+        // Nobody listens there.
+        callback_url: (profile.name == "hubnet")
+            .then(|| Address::try_from("http://127.0.0.1:1/hubnet".to_owned()).unwrap()),
         profile,
         api_key: Some(SecretString::from("sandbox-supplier-key")),
         api_secret: Some(SecretString::from("sandbox-supplier-secret")),
-        callback_url: None,
     }
 }
 
@@ -170,11 +172,14 @@ async fn without_settings_orders_wait_and_say_which() {
         ("at-ishare", "AT_ISHARE_API_URL, AT_ISHARE_API_KEY, AT_ISHARE_API_SECRET is set"),
         ("codecraft", "AT_ISHARE_API_KEY is set"),
         ("spfastit", "AT_ISHARE_API_KEY is set"),
-        ("hubnet", "AT_ISHARE_API_KEY, AT_ISHARE_API_SECRET is set"),
+        // Nothing else tells that it has delivered.
+        ("hubnet", "AT_ISHARE_API_KEY, AT_ISHARE_API_SECRET, AT_ISHARE_CALLBACK_URL is set"),
         ("xpress", "AT_ISHARE_API_URL, AT_ISHARE_API_KEY is set"),
     ] {
         let world = World::with(name, |settings| {
-            *settings = Settings { base_url: None, api_key: None, api_secret: None, ..settings.clone() };
+            let unset =
+                Settings { base_url: None, api_key: None, api_secret: None, callback_url: None, ..settings.clone() };
+            *settings = unset;
         })
         .await;
         let told = world.supplier.ready().unwrap_err();

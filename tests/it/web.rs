@@ -109,7 +109,7 @@ pub(crate) fn open() -> Settings {
 
 /// With an admin's and a reader's token, and with every webhook.
 pub(crate) fn locked() -> Settings {
-    let keys = Keys { admin: Some(token(ADMIN)), reader: Some(token(READER)), jwt: None };
+    let keys = Keys { admin: Some(token(ADMIN)), reader: Some(token(READER)), ..Keys::default() };
     let webhooks = Secrets {
         app_secret: Some(APP_SECRET.into()),
         verify_token: Some(token(VERIFY_TOKEN)),
@@ -237,6 +237,16 @@ impl Run {
     pub(crate) async fn address(&self) -> SocketAddr {
         let line: Value = serde_json::from_str(&self.logged("HTTP is served").await).unwrap();
         line["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// With -9.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Waits until a query gives this text; else shows the log.

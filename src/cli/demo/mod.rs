@@ -20,6 +20,8 @@ mod scene;
 mod table;
 mod whatsapp;
 mod supplier;
+mod crm;
+mod fluent;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -36,6 +36,8 @@ pub(super) struct Scene {
 pub(super) struct Step {
     /// When it comes, in words; of the first step nothing.
     pub(super) when: &'static str,
+    /// What the provider tells by webhook, in the words of its fake's `/_control/webhooks`.
+    pub(super) told: Option<&'static str>,
     /// What the person types; nothing where the world moves by itself.
     pub(super) sql: Option<&'static str>,
     /// What it must come to.
@@ -112,6 +114,9 @@ impl Scene {
         let mut moments = vec![Rows::look(client, script.look, self.keys).await?];
         let mut faults = Vec::new();
         for step in self.steps {
+            if let Some(told) = step.told {
+                system.tell(told).await?;
+            }
             if let Some(sql) = step.sql {
                 client.batch_execute(sql).await.with_context(|| format!("run: {sql}"))?;
             }

@@ -47,6 +47,7 @@ static SCENES: [Scene; 6] = [
                     "insert into orders (network, phone_number, package, amount)
 values ('AT-iShare', '+233260000101', '1GB', 4.50);",
                 ),
+                told: None,
                 truths: &[Truth {
                     name: "accepted, and the order says processing",
                     sql: "select o.fulfillment_status = 'processing' and l.accepted_at is not null from orders as o \
@@ -57,6 +58,7 @@ values ('AT-iShare', '+233260000101', '1GB', 4.50);",
             Step {
                 when: "accepted is not delivered; then the supplier's signed callback comes",
                 sql: None,
+                told: None,
                 truths: &[fulfilled(&["+233260000101", "1", "1"])],
             },
         ],
@@ -74,6 +76,7 @@ values ('AT-iShare', '+233260000101', '1GB', 4.50);",
                 "insert into orders (network, phone_number, package, amount)
 values ('AT-iShare', '026 000 0102', '2GB', 9.00), ('AT-iShare', '+233260000102', '2GB', 9.00);",
             ),
+            told: None,
             truths: &[
                 Truth {
                     name: "the second is marked",
@@ -99,6 +102,7 @@ values ('AT-iShare', '026 000 0102', '2GB', 9.00), ('AT-iShare', '+233260000102'
                 "insert into orders (network, phone_number, package, amount)
 values ('AT-iShare', '+233260000103', '500MB', 2.25);",
             ),
+            told: None,
             truths: &[fulfilled(&["+233260000103", "1", "1"])],
         }],
         must: "never bought blindly again: the supplier's word settles it; one bundle",
@@ -117,6 +121,7 @@ values ('AT-iShare', '+233260000103', '500MB', 2.25);",
                 "insert into orders (network, phone_number, package, amount)
 values ('AT-iShare', '+233260000104', '1GB', 4.50);",
             ),
+            told: None,
             truths: &[fulfilled(&["+233260000104", "1", "2"])],
         }],
         must: "an error in the body of an HTTP 200 is no success; the second attempt is",
@@ -133,6 +138,7 @@ values ('AT-iShare', '+233260000104', '1GB', 4.50);",
                 "insert into orders (network, phone_number, package, amount)
 values ('AT-iShare', 'ask Ama', '1GB', 4.50);",
             ),
+            told: None,
             truths: &[Truth {
                 name: "failed, with words that say what is wrong",
                 sql: "select l.status = 'failed' and o.fulfillment_status = 'failed' \
@@ -158,6 +164,7 @@ values ('AT-iShare', 'ask Ama', '1GB', 4.50);",
                     "insert into orders (network, phone_number, package, amount)
 values ('AT-iShare', '+233260000105', '1GB', 4.50);",
                 ),
+                told: None,
                 truths: &[Truth {
                     name: "the supplier's breaker is open, and the row says why",
                     sql: "select state = 'waiting' and reason is not null from rowcall.work as w join fulfillment_logs as l \
@@ -165,7 +172,12 @@ values ('AT-iShare', '+233260000105', '1GB', 4.50);",
                     given: &[],
                 }],
             },
-            Step { when: "then it is topped up", sql: None, truths: &[fulfilled(&["+233260000105", "1", "1"])] },
+            Step {
+                when: "then it is topped up",
+                sql: None,
+                told: None,
+                truths: &[fulfilled(&["+233260000105", "1", "1"])],
+            },
         ],
         must: "the supplier rests, the row waits and says why, no attempt is spent; it goes on by itself",
         keys: &["+233260000105"],

@@ -3,6 +3,7 @@
 mod actions;
 mod cron;
 mod fulfillment;
+mod fluent;
 mod operate;
 mod schedules;
 
@@ -12,7 +13,7 @@ use axum::routing::{get, post};
 use super::App;
 
 /// For the index.
-pub(super) const PATHS: [&str; 16] = [
+pub(super) const PATHS: [&str; 20] = [
     "GET /api/status",
     "GET /api/history?queue=&key=&limit=",
     "POST /api/queues/{queue}/pause",
@@ -29,7 +30,16 @@ pub(super) const PATHS: [&str; 16] = [
     "GET /api/orders/fulfillment?orderId=",
     "POST /api/orders/fulfillment",
     "GET /api/orders/fulfillment/export.csv?status=&phone=&from=&to=",
+    "POST /api/fluent/sync",
+    "GET /api/fluent/status",
+    "GET /api/fluent/tickets?page=&per_page=&status=&category=&urgency=&search=",
+    "POST /api/auth/login",
 ];
+
+/// What anybody may ask.
+pub(super) fn opens() -> Router<App> {
+    Router::new().route("/api/fluent/status", get(fluent::status))
+}
 
 /// What a reader may ask.
 pub(super) fn reads() -> Router<App> {
@@ -42,6 +52,7 @@ pub(super) fn reads() -> Router<App> {
         .route("/api/cron", get(cron::status))
         .route("/api/orders/fulfillment", get(fulfillment::status))
         .route("/api/orders/fulfillment/export.csv", get(fulfillment::export))
+        .route("/api/fluent/tickets", get(fluent::tickets))
 }
 
 /// What changes something.
@@ -59,4 +70,5 @@ pub(super) fn writes() -> Router<App> {
         .route("/api/cron", post(cron::run))
         .route("/api/cron/sync", post(cron::sync))
         .route("/api/orders/fulfillment", post(fulfillment::act))
+        .route("/api/fluent/sync", post(fluent::sync))
 }

@@ -56,7 +56,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Whether any webhook is to be called.
+    /// Whether any webhook is to be called, beside the supplier's, whose settings know it.
     pub(crate) fn is_any(&self) -> bool {
         let whatsapp = self.app_secret.is_some() || self.verify_token.is_some() || self.infobip.is_some();
         whatsapp || self.commerce7.is_some() || self.shopify.is_some()

@@ -50,6 +50,8 @@ pub struct ShopSeed {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Person {
+    /// Commerce7: its id; a new one if it is empty.
+    pub id: String,
     /// Where mail reaches them.
     pub email: String,
     /// Given name.
@@ -114,7 +116,7 @@ impl ShopSeed {
 
 impl Tenant {
     pub(super) fn admit(&mut self, person: &Person) {
-        let id = Uuid::new_v4().to_string();
+        let id = if person.id.is_empty() { Uuid::new_v4().to_string() } else { person.id.clone() };
         if !person.is_bare {
             let one = || json!([{"id": Uuid::new_v4(), "isDefault": true}]);
             self.addresses.insert(id.clone(), one());

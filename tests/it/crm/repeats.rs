@@ -1,15 +1,17 @@
 //! Everything may be run again: twice, after a lost answer, and after one whose look was lost too.
 
 use rowcall::failure::Fault;
-use rowcall::integrations::{Integration as _, Limits};
+use rowcall::integrations::{Integration as _, Limits, Still};
 use rowcall::outcome::Verdict;
 use rowcall::sandbox::crm::{Fault as Script, Kind};
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Commerce7, EMAIL, SHORT, Shopify, Which, World, add, add_silver, again, assert_fault, cancel, job, upgrade,
+    Commerce7, EMAIL, SHORT, Shopify, Which, World, add, add_silver, again, assert_fault, cancel, job, limits, upgrade,
 };
 use crate::process::eventually;
 
@@ -219,6 +221,29 @@ async fn a_stop_in_the_middle_of_a_change_waits_for_its_answer_and_else_leaves_a
             world.done(&job).await;
             assert_eq!(clubs(&world, which), ["gold"]);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_was_changed_meanwhile_changes_nothing_more() {
+    for which in Which::BOTH {
+        let world = World::new().await;
+        world.done(&add_silver(which)).await;
+        // An upgrade's first step still stands, its second does not.
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let still = Still::by(move || {
+            let is_first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+            Box::pin(async move { is_first })
+        });
+        let limits = Limits { still, ..limits(Duration::from_secs(20)) };
+        let outcome = world.crm.execute(&upgrade(which), &limits).await;
+        assert_fault(&outcome, Fault::Interrupted, "changed between the steps");
+        assert!(!outcome.uncertain && outcome.result.unwrap()["steps"]["new_membership_id"].is_string());
+        assert_eq!(
+            (asked.load(Ordering::SeqCst), clubs(&world, which)),
+            (2, vec!["silver".to_owned(), "gold".to_owned()])
+        );
     }
 }
 

@@ -201,6 +201,17 @@ async fn a_claim_that_saw_an_older_turn_takes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_paused_queue_hands_nothing_out_though_no_worker_heard_of_it() {
+    let crm = Crm::new().await;
+    let client = crm.shop("one").await;
+    crm.asking(client, 2).await;
+    crm.db.run("select rowcall.pause('crm_sync_queue', 'a test')").await;
+    assert!(crm.claim(10).await.is_empty());
+    crm.db.run("select rowcall.resume('crm_sync_queue')").await;
+    assert_eq!(crm.claim(10).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_claimers_never_run_two_rows_of_a_customer_at_once() {
     let crm = Arc::new(Crm::new().await);
     for name in ["one", "two", "three"] {

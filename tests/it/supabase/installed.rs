@@ -24,7 +24,16 @@ async fn every_table_that_a_browser_may_look_at_has_a_policy_and_pages_hear_of_i
     assert_eq!(db.all::<String>(without).await, ["response_templates"], "which no browser may look at");
     assert_eq!(
         db.all::<String>(PUBLISHED).await,
-        ["actions", "codes", "crm_sync_queue", "enrollments", "fulfillment_logs", "messages", "orders"]
+        [
+            "actions",
+            "codes",
+            "crm_sync_queue",
+            "enrollments",
+            "fluent_sync_status",
+            "fulfillment_logs",
+            "messages",
+            "orders"
+        ]
     );
     assert!(migrate::pending(&project.as_owner()).await.unwrap().is_empty());
     assert_eq!(migrate::apply(&project.as_owner()).await.unwrap(), Vec::<String>::new());

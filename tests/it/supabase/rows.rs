@@ -21,7 +21,10 @@ const ROWS: &str = "
     insert into enrollments (customer_id, stage_id)
         select c.id, s.id from customers as c join club_stages as s on s.client_id = c.client_id;
     insert into crm_sync_queue (client_id, action_type, status) select c.id, 'add_membership', 'completed' from clients as c;
-    insert into crm_orders (client_id, crm_order_id) select c.id, 'x' from clients as c";
+    insert into crm_orders (client_id, crm_order_id) select c.id, 'x' from clients as c;
+    insert into requests (date, time, owner) select now(), now(), w.id from who as w;
+    insert into fluent_tickets (fluent_id, request_id) select r.id, r.id from requests as r;
+    insert into fluent_sync_status (status, owner) select 'success', w.id from who as w";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_shown_their_own_rows_of_every_table_and_nobody_elses() {
@@ -31,7 +34,8 @@ async fn a_user_is_shown_their_own_rows_of_every_table_and_nobody_elses() {
         .db
         .all::<String>(
             "select c.relname::text from pg_class as c
-             where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname <> 'response_templates' order by 1",
+             where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
+               and c.relname <> all ('{response_templates,fluent_urgencies,fluent_categories}') order by 1",
         )
         .await;
     let stranger = project.user("33333333-3333-3333-3333-333333333333").await;
@@ -41,6 +45,8 @@ async fn a_user_is_shown_their_own_rows_of_every_table_and_nobody_elses() {
         assert_eq!(database::get::<i64>(&alice, &count).await, 1, "{table}");
         assert_eq!(database::get::<i64>(&stranger, &count).await, 0, "{table}");
     }
+    let words = "select count(*) from fluent_urgencies";
+    assert!(database::get::<i64>(&stranger, words).await > 0, "what words mean is for everybody who is signed in");
     let hers = "select code from codes";
     assert_eq!(database::get::<String>(&alice, hers).await, "CODE-1");
     assert_eq!(database::get::<String>(&project.user(BOB).await, hers).await, "CODE-2");
@@ -60,6 +66,23 @@ async fn a_row_that_a_page_makes_is_its_users_and_says_who_asked() {
     assert_eq!(project.db.get::<String>(row).await, expected, "nobody else's statement reaches it");
     let taken = refused(&bob, "insert into codes (code, status) values ('A', 'creating')").await;
     assert_eq!(taken.code, "23505");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_asks_for_a_sync_and_edits_its_requests() {
+    let project = Project::new().await;
+    project.db.run(&format!("insert into requests (date, time, owner) values (now(), now(), '{ALICE}')")).await;
+    let alice = project.user(ALICE).await;
+    database::run(
+        &alice,
+        "insert into fluent_sync_status (date_filter) values ('2026-01-02');
+         update requests set hours = 1.5, urgency = 'HIGH'",
+    )
+    .await;
+    let row = "select concat_ws(' ', status, owner, requested_by) from fluent_sync_status";
+    assert_eq!(database::get::<String>(&alice, row).await, format!("pending {ALICE} {ALICE}"));
+    let large = format!("update requests set description = '{}'", "x".repeat(70_000));
+    assert_eq!(refused(&alice, &large).await.detail, "[\"description\"]");
 }
 
 #[tokio::test(flavor = "multi_thread")]
