@@ -66,12 +66,12 @@ async fn a_policy_that_was_replaced_or_dropped_is_not_put_back() {
     project.migrate().await;
     assert_eq!(db.all::<String>(POLICIES).await, policies);
     assert_eq!(db.all::<String>(PUBLISHED).await, published);
-    // The others are still rowcall's, and follow its versions.
-    db.run("update rowcall.browser_tables set policies = split_part(policies, ' ', 1) || ' of-another-version' where table_name = 'contacts'").await;
+    // Another version of rowcall has other rules: those that are still rowcall's follow it, the others stay.
+    db.run("update rowcall.browser_tables set policies = split_part(policies, ' ', 1) || ' of-another-version'").await;
     project.migrate().await;
     assert_eq!(db.all::<String>(POLICIES).await, policies);
-    let known = "select policies not like '%another%' from rowcall.browser_tables where table_name = 'contacts'";
-    assert!(db.get::<bool>(known).await);
+    let followed = "select policies not like '%another%' from rowcall.browser_tables where table_name = 'contacts'";
+    assert!(db.get::<bool>(followed).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
