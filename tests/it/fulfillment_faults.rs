@@ -114,9 +114,9 @@ async fn codes_in_the_body_of_a_200_and_html_before_the_json_are_read() {
 async fn a_reference_that_the_supplier_knows_already_is_looked_up_and_not_bought_again() {
     let flow = Flow::of("at-ishare").await;
     flow.tell("callbacks", json!([])).await;
-    // It says that it did not wait for our request, and has taken it all the same.
-    let late = json!({ "accept-then-answer": { "status": 408, "body": "Request Timeout" } });
-    flow.tell("faults", json!({ "kind": late })).await;
+    // It says that it has none, and has taken the order all the same.
+    let refusal = json!({ "success": false, "code": "out_of_stock" });
+    flow.tell("faults", json!({ "kind": { "accept-then-answer": { "status": 200, "body": refusal } } })).await;
     let order = flow.order("0261234567").await;
     flow.stands(&order, "failed 1 failed").await;
     flow.time_comes(&order).await;

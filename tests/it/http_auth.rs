@@ -26,6 +26,10 @@ fn retry(web: &Web) -> RequestBuilder {
     web.post("/api/queues/codes/resume")
 }
 
+fn pause(web: &Web, queue: &str) -> RequestBuilder {
+    crate::web::json(web.post(&format!("/api/queues/{queue}/pause")), &json!({ "reason": "a look" }))
+}
+
 #[tokio::test]
 async fn without_a_token_only_requests_meant_for_this_machine_are_served() {
     let scratch = Scratch::migrated().await;
@@ -223,14 +227,14 @@ async fn who_changes_something_is_kept() {
         (bearer(json!(null)), "service_role"),
         (bearer(json!({ "no": "name" })), "service_role"),
     ] {
-        assert_eq!(told(web.post("/api/queues/codes/pause").bearer_auth(&token)).await.0, 200);
+        assert_eq!(told(pause(&web, "codes").bearer_auth(&token)).await.0, 200);
         assert_eq!(scratch.text("select paused_by from rowcall.queues where queue = 'codes'").await, name);
         assert_eq!(told(retry(&web).bearer_auth(&token)).await.0, 200);
     }
     // A request that is refused leaves nothing behind on its connection, nor does one that is not.
-    assert_eq!(told(web.post("/api/queues/nothing/pause").bearer_auth(ADMIN)).await.0, 404);
+    assert_eq!(told(pause(&web, "nothing").bearer_auth(ADMIN)).await.0, 404);
     let open = Web::start(&scratch, open()).await;
-    assert_eq!(told(open.post("/api/queues/codes/pause")).await.0, 200);
+    assert_eq!(told(pause(&open, "codes")).await.0, 200);
     let role = scratch.text("select (paused_by = current_user)::text from rowcall.queues where queue = 'codes'").await;
     assert_eq!(role, "true");
 }

@@ -71,8 +71,8 @@ impl Said {
         if response.success_means == Means::Delivered {
             return self.state(profile, &response.state).unwrap_or(State::Delivered);
         }
-        let words = response.state.iter().filter_map(|pointer| pointer.text(&self.0));
-        words.filter_map(|word| profile.states.of_purchase(&word)).next().unwrap_or(State::Pending)
+        let mut words = response.state.iter().filter_map(|pointer| pointer.text(&self.0));
+        words.find_map(|word| profile.states.of_purchase(&word)).unwrap_or(State::Pending)
     }
 
     /// What the profile makes of its code, or else of its words.

@@ -60,7 +60,7 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// What became of a purchase.
     pub(super) fn purchase(&self, answer: &Answer, said: Option<&Said>) -> Reception {
-        let Some(said) = said else { return self.by_status(answer, "") };
+        let Some(said) = said else { return by_status(answer, "") };
         if answer.status.is_success() && said.is_success(self.profile) {
             return Reception::Taken(said.state_bought(self.profile));
         }
@@ -75,7 +75,7 @@ impl Reader<'_> {
         let words = said.class_of_words(self.profile).filter(|class| is_refusal || class.is_doubt());
         match said.class_of_code(self.profile).or(words) {
             Some(class) => self.by_class(class, answer, &quote),
-            None => self.by_status(answer, &quote),
+            None => by_status(answer, &quote),
         }
     }
 
@@ -115,31 +115,6 @@ impl Reader<'_> {
         })
     }
 
-    /// What an answer comes to whose words mean nothing to the profile, by its status alone.
-    fn by_status(&self, answer: &Answer, quote: &str) -> Reception {
-        let status = answer.status.as_u16();
-        let said = format!("The supplier answered with HTTP {status}{quote}");
-        Reception::Refused(match status {
-            401 | 403 => credentials(quote),
-            402 => wallet(quote),
-            409 => return Reception::Known(format!("The supplier says that the order conflicts with another{quote}")),
-            429 => throttled(answer, quote),
-            404 | 405 | 407 | 410 | 421 => failure(
-                Fault::Configuration,
-                format!("{said}, as if it were another address; orders wait until AT_ISHARE_API_URL is right."),
-            ),
-            // Something between us and the supplier may say so after the supplier has taken the order.
-            408 | 425 => return Reception::Unclear { what: said, is_outage: false },
-            400..=499 => refused(quote),
-            300..=399 => {
-                let what = format!("{said}, as if it were another address (see AT_ISHARE_API_URL)");
-                return Reception::Unclear { what, is_outage: true };
-            }
-            500.. => return Reception::Unclear { what: said, is_outage: true },
-            _ => return Reception::Unclear { what: format!("{said}, which is no success"), is_outage: false },
-        })
-    }
-
     /// The next attempt may not meet it.
     pub(super) fn transient(&self, what: &str) -> Failure {
         failure(Fault::Transient, format!("{what}; {}", self.again))
@@ -176,6 +151,31 @@ impl Reader<'_> {
             (None, None) => String::new(),
         }
     }
+}
+
+/// What an answer comes to whose words mean nothing to the profile, by its status alone.
+fn by_status(answer: &Answer, quote: &str) -> Reception {
+    let status = answer.status.as_u16();
+    let said = format!("The supplier answered with HTTP {status}{quote}");
+    Reception::Refused(match status {
+        401 | 403 => credentials(quote),
+        402 => wallet(quote),
+        409 => return Reception::Known(format!("The supplier says that the order conflicts with another{quote}")),
+        429 => throttled(answer, quote),
+        404 | 405 | 407 | 410 | 421 => failure(
+            Fault::Configuration,
+            format!("{said}, as if it were another address; orders wait until AT_ISHARE_API_URL is right."),
+        ),
+        // Something between us and the supplier may say so after the supplier has taken the order.
+        408 | 425 => return Reception::Unclear { what: said, is_outage: false },
+        400..=499 => refused(quote),
+        300..=399 => {
+            let what = format!("{said}, as if it were another address (see AT_ISHARE_API_URL)");
+            return Reception::Unclear { what, is_outage: true };
+        }
+        500.. => return Reception::Unclear { what: said, is_outage: true },
+        _ => return Reception::Unclear { what: format!("{said}, which is no success"), is_outage: false },
+    })
 }
 
 /// A failure whose message fits on the row.

@@ -10,7 +10,7 @@ comment on column public.fulfillment_logs.purchase is 'Which purchase it is; the
 comment on column public.fulfillment_logs.asked_as is 'What a second or later purchase is known by. Null: the order''s own key.';
 comment on column public.fulfillment_logs.doubted_at is 'Since when nobody can tell whether it was bought.';
 
--- Another default would keep the trigger from seeing that an order asks for its bundle.
+-- A default that is not `pending` would keep the trigger from seeing that an order asks for its bundle.
 do $$
 begin
     if exists (
@@ -20,9 +20,17 @@ begin
         where d.adrelid = 'public.orders'::regclass
           and a.attname = 'fulfillment_status'
           and pg_get_expr(d.adbin, d.adrelid) not like 'NULL%'
+          and pg_get_expr(d.adbin, d.adrelid) not like '''pending''%'
     ) then
         raise exception 'public.orders.fulfillment_status has a default, so no order would ever ask for its bundle'
             using hint = 'alter table public.orders alter column fulfillment_status drop default';
     end if;
 end
 $$;
+
+-- Since when nobody can tell of those that stand is not known; the careful answer is: since they are here.
+update public.fulfillment_logs
+set doubted_at = created_at
+where claim_token is not null
+  and accepted_at is null
+  and status in ('pending', 'processing', 'unknown');
