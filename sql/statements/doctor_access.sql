@@ -15,6 +15,7 @@ wanted (relation, privileges) as (
         ('queues', '{select,update}'),
         ('workers', '{select,insert,update,delete}'),
         ('adopted', '{select}'),
+        ('browser_tables', '{select}'),
         ('targets', '{select,insert,update}'),
         ('slots', '{select,insert,delete}'),
         ('attempts', '{select,insert,delete}'),

@@ -10,8 +10,16 @@ select
     md5(pg_get_functiondef(p.oid))
 from pg_proc as p
 where p.pronamespace = 'public'::regnamespace
-  and p.proname in ('process_expired_enrollments', 'test_process_expired_enrollments', 'process_crm_sync_queue')
-  and p.pronargs = 0
+  and (
+      (
+          p.pronargs = 0
+          and p.proname in ('process_expired_enrollments', 'test_process_expired_enrollments', 'process_crm_sync_queue')
+      )
+      or p.proname in (
+          'request_code_create', 'request_code_update', 'request_code_delete', 'request_code_rename', 'cancel_code_request',
+          'approve_action', 'deny_action', 'edit_action'
+      )
+  )
 union all
 select
     'view rowcall.' || c.relname,
@@ -51,5 +59,7 @@ where i.relkind = 'i'
       'crm_orders_customer_idx', 'customers_crm_idx', 'customers_email_idx', 'enrollments_expiry_idx',
       'enrollments_customer_idx', 'crm_notices_heard_at_idx',
       'fluent_sync_status_due_idx', 'fluent_sync_status_stopped_idx', 'fluent_sync_status_covered_idx',
-      'fluent_tickets_request_idx', 'fluent_tickets_updated_idx'
+      'fluent_tickets_request_idx', 'fluent_tickets_updated_idx',
+      'codes_owner_idx', 'orders_owner_idx', 'contacts_owner_idx', 'clients_owner_idx', 'requests_owner_idx',
+      'fluent_sync_status_owner_idx', 'codes_requested_idx', 'actions_requested_idx', 'fluent_sync_status_requested_idx'
   )

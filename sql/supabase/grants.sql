@@ -84,24 +84,33 @@ begin
 end
 $$;
 
--- Functions in public are everybody's by default. These run as their owner: only the users' own backend may call them.
+-- Those that run as their owner are for the users' own backend; what a page calls runs as its caller.
 do $$
 declare
     signature text;
-    browser text;
 begin
     foreach signature in array '{
         public.process_expired_enrollments(),public.test_process_expired_enrollments(),public.process_crm_sync_queue()
     }'::text[] loop
-        execute format('revoke all on function %s from public', signature);
-        foreach browser in array '{anon,authenticated}'::text[] loop
-            if to_regrole(browser) is not null then
-                execute format('revoke all on function %s from %I', signature, browser);
-            end if;
-        end loop;
-        if to_regrole('service_role') is not null then
-            execute format('grant execute on function %s to service_role', signature);
-        end if;
+        perform rowcall.grant_function(signature, 'service_role');
+    end loop;
+    foreach signature in array array[
+        'public.request_code_create(text, jsonb)',
+        'public.request_code_update(text, jsonb)',
+        'public.request_code_delete(text)',
+        'public.request_code_rename(text, text)',
+        'public.cancel_code_request(text)',
+        'public.approve_action(bigint, text)',
+        'public.deny_action(bigint, text)',
+        'public.edit_action(bigint, text)',
+        -- What these call. No other role gets there: the schema is closed.
+        'rowcall.code_terms(text, jsonb)',
+        'rowcall.code_complaints(text, text, jsonb, jsonb)',
+        'rowcall.ask_code(text, text, jsonb, jsonb)',
+        'rowcall.take_back_code(text)',
+        'rowcall.answer_action(bigint, text, text)'
+    ] loop
+        perform rowcall.grant_function(signature, 'authenticated');
     end loop;
 end
 $$;

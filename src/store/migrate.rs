@@ -29,7 +29,7 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 45] = [
+static CURRENT: [(&str, &str); 51] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
@@ -37,6 +37,7 @@ static CURRENT: [(&str, &str); 45] = [
     ("sql/kept/schedules.sql", include_str!("../../sql/kept/schedules.sql")),
     ("sql/kept/crm.sql", include_str!("../../sql/kept/crm.sql")),
     ("sql/kept/fluent.sql", include_str!("../../sql/kept/fluent.sql")),
+    ("sql/kept/browsers.sql", include_str!("../../sql/kept/browsers.sql")),
     ("sql/functions/grants.sql", include_str!("../../sql/functions/grants.sql")),
     ("sql/functions/operator.sql", include_str!("../../sql/functions/operator.sql")),
     ("sql/functions/schedules.sql", include_str!("../../sql/functions/schedules.sql")),
@@ -63,6 +64,9 @@ static CURRENT: [(&str, &str); 45] = [
     ("sql/functions/fluent.sql", include_str!("../../sql/functions/fluent.sql")),
     ("sql/functions/fluent_tickets.sql", include_str!("../../sql/functions/fluent_tickets.sql")),
     ("sql/functions/fluent_api.sql", include_str!("../../sql/functions/fluent_api.sql")),
+    ("sql/functions/browsers.sql", include_str!("../../sql/functions/browsers.sql")),
+    ("sql/functions/browser_requests.sql", include_str!("../../sql/functions/browser_requests.sql")),
+    ("sql/functions/rpc.sql", include_str!("../../sql/functions/rpc.sql")),
     ("triggers/stamp.sql", include_str!("../../triggers/stamp.sql")),
     ("triggers/ring.sql", include_str!("../../triggers/ring.sql")),
     ("triggers/schedules.sql", include_str!("../../triggers/schedules.sql")),
@@ -71,8 +75,10 @@ static CURRENT: [(&str, &str); 45] = [
     ("triggers/fulfillment.sql", include_str!("../../triggers/fulfillment.sql")),
     ("triggers/crm.sql", include_str!("../../triggers/crm.sql")),
     ("triggers/fluent.sql", include_str!("../../triggers/fluent.sql")),
+    ("triggers/browsers.sql", include_str!("../../triggers/browsers.sql")),
     ("sql/kept/templates.sql", include_str!("../../sql/kept/templates.sql")),
     ("sql/supabase/grants.sql", include_str!("../../sql/supabase/grants.sql")),
+    ("sql/supabase/browsers.sql", include_str!("../../sql/supabase/browsers.sql")),
     ("sql/supabase/realtime.sql", include_str!("../../sql/supabase/realtime.sql")),
     ("sql/statements/fingerprints.sql", RECORD),
 ];

@@ -5,6 +5,7 @@
 mod migrate;
 mod adopt;
 mod rls;
+mod supabase;
 mod stamp;
 mod ring;
 mod claim;

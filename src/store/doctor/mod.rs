@@ -93,6 +93,12 @@ const ROW_SECURITY: Check = Check {
     clean: "it is on for every table of a queue",
 };
 
+const BROWSERS: Check = Check {
+    name: "browsers",
+    sql: include_str!("../../../sql/statements/doctor_browsers.sql"),
+    clean: "none may more than is meant",
+};
+
 const COLUMNS: Check = Check {
     name: "columns",
     sql: include_str!("../../../sql/statements/doctor_columns.sql"),
@@ -166,6 +172,7 @@ pub async fn database(client: &mut Client, queues: &[&str]) -> Vec<Finding> {
     findings.extend(run(client, &OBJECTS, &[]).await);
     findings.extend(run(client, &ACCESS, &[&queues]).await);
     findings.extend(run(client, &ROW_SECURITY, &[&queues]).await);
+    findings.extend(run(client, &BROWSERS, &[]).await);
     findings.extend(run(client, &COLUMNS, &[]).await);
     findings.extend(run(client, &FULFILLMENT, &[&queues]).await);
     findings.extend(run(client, &TRANSACTIONS, &[]).await);
