@@ -118,10 +118,10 @@ impl Settler {
                         error = error.chain(),
                         "An outcome takes longer to write than the database lets a statement run"
                     );
-                    let Some(settlement) = batch.pop() else { continue };
-                    match self.do_again(settlement) {
-                        Ok(settlement) => left.push(vec![settlement]),
-                        Err(settlement) => self.locked.push(settlement),
+                    if batch.iter_mut().all(|settlement| self.do_again(settlement)) {
+                        left.push(batch);
+                    } else {
+                        self.locked.append(&mut batch);
                     }
                 }
                 Err(error) if error.is_contention() => {
@@ -165,15 +165,15 @@ impl Settler {
 
     /// An outcome that takes too long to write becomes one that does not: what only reads is done again, and the row says
     /// why. Any other is kept, and so is one that has nothing to write; they are offered again.
-    fn do_again(&self, mut settlement: Settlement) -> Result<Settlement, Settlement> {
+    fn do_again(&self, settlement: &mut Settlement) -> bool {
         if !self.lane.statements.only_reads || settlement.outcome.result.is_none() {
-            return Err(settlement);
+            return false;
         }
         let message = "What was read could not be written in the time that the database gives a statement (30 s). Look at what \
             slows it, such as triggers of your own on the tables that are written.";
         settlement.outcome = Failure::new(Fault::Transient, message).into();
         settlement.delay = retry::delay(&self.lane.policy().retry_delays, settlement.job.attempt, rand::random());
-        Ok(settlement)
+        true
     }
 
     /// A row that takes no write at all: at least it holds no slot of the others.

@@ -1,8 +1,10 @@
 //! Document 5: syncs with FluentSupport, against the fake of its site.
 
 mod pull;
+mod since;
 mod refusals;
 mod rows;
+mod slices;
 mod adopt;
 mod tickets;
 mod edits;

@@ -95,7 +95,7 @@ pub(super) struct Plan {
 struct Open {
     /// How many tickets there are at all, how many of them are open, and how many are closed.
     listed: Option<u64>,
-    open: Option<u64>,
+    total: Option<u64>,
     closed: Option<u64>,
     /// The highest number that was open; a higher one is new.
     top: Option<i64>,
@@ -138,7 +138,7 @@ pub(super) struct Query {
 #[derive(Debug)]
 pub(super) enum Next {
     /// Another one.
-    Page(Plan),
+    Page(Box<Plan>),
     /// Nothing: all of it is read.
     End {
         /// The newest change that was read.
@@ -165,7 +165,7 @@ impl Payload {
         // A cursor that another version wrote in other words is none: it begins anew. So it does on another site.
         let begun = self.cursor.as_ref().and_then(|cursor| Plan::deserialize(cursor).ok());
         let begun = begun.filter(|plan| plan.fingerprint == fingerprint);
-        begun.map(|plan| plan.resumed(now)).unwrap_or_else(|| self.begin(default_filter, clock, fingerprint))
+        begun.map_or_else(|| self.begin(default_filter, clock, fingerprint), |plan| plan.resumed(now))
     }
 
     fn begin(&self, default_filter: Option<Date>, clock: &Clock, fingerprint: &str) -> Plan {
@@ -265,11 +265,11 @@ impl Plan {
         let progress = self.progress(seen, pages_read);
         if slipped > 0 && self.page > 1 {
             self.page = self.page.saturating_sub(slipped.div_ceil(seen.per_page)).max(1);
-            return Ok((Next::Page(self), progress));
+            return Ok((Next::Page(Box::new(self)), progress));
         }
         if !self.is_read(seen) {
             self.page += 1;
-            return Ok((Next::Page(self), progress));
+            return Ok((Next::Page(Box::new(self)), progress));
         }
         let Some(pass) = self.follows(seen, pages_read) else {
             let note = self.note();
@@ -280,7 +280,7 @@ impl Plan {
             self.open =
                 Open { times: self.open.times + 1, top: None, left: false, came: false, newest: None, ..self.open };
         }
-        Ok((Next::Page(Self { pass, page: 1, total: None, before: pages_read, ..self }), progress))
+        Ok((Next::Page(Box::new(Self { pass, page: 1, total: None, before: pages_read, ..self })), progress))
     }
 
     /// Whether the pass has read what it is for.
@@ -319,7 +319,7 @@ impl Plan {
             Pass::Open => {
                 // Its first page has it.
                 self.open.top = self.open.top.max(seen.top);
-                (self.open.read_at, self.open.open) = (Some(now), seen.total);
+                (self.open.read_at, self.open.total) = (Some(now), seen.total);
             }
             Pass::Closed => self.open.closed = seen.total,
             Pass::Again if self.open.times > 0 => {
@@ -358,7 +358,7 @@ impl Plan {
 impl Open {
     /// Whether there are tickets that are neither open nor closed, by these words. Where it is not told, there may be.
     fn has_others(&self) -> bool {
-        let Self { listed: Some(listed), open: Some(open), closed: Some(closed), .. } = self else { return true };
+        let Self { listed: Some(listed), total: Some(open), closed: Some(closed), .. } = self else { return true };
         *listed > open + closed
     }
 }

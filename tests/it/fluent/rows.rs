@@ -119,21 +119,21 @@ pub(super) fn end(tickets: &[Value]) -> Outcome {
     end_after(1, tickets)
 }
 
-fn end_after(nth: i32, tickets: &[Value]) -> Outcome {
+pub(super) fn end_after(nth: i32, tickets: &[Value]) -> Outcome {
     let result = json!({
         "tickets": tickets, "pages_read": nth, "since": null, "watermark": "2025-10-18T06:30:00Z", "covered_from": null,
     });
     Outcome::done(Some(result))
 }
 
-fn failing() -> Failure {
+pub(super) fn failing() -> Failure {
     Failure::new(Fault::Transient, "The site failed (HTTP 500).")
 }
 
 const COUNTS: [&str; 6] =
     ["pages_read", "tickets_fetched", "tickets_added", "tickets_updated", "tickets_skipped", "attempts"];
 
-fn counts(row: &Value) -> [i64; 6] {
+pub(super) fn counts(row: &Value) -> [i64; 6] {
     COUNTS.map(|name| row[name].as_i64().unwrap())
 }
 
@@ -408,39 +408,6 @@ async fn a_failed_sync_is_made_good_by_a_later_one_of_as_much() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_beyond_all_measure_is_written_in_slices() {
-    let rows = Rows::new().await;
-    rows.sync(&[ticket(9000)]).await;
-    let key = rows.ask().await;
-    for nth in 0..7 {
-        let tickets: Vec<Value> = (0..1000).map(|of| ticket(nth * 1000 + of + 1)).collect();
-        let job = rows.claim_one().await;
-        rows.settle(job, part(i32::try_from(nth).unwrap() + 1, &tickets)).await;
-    }
-    assert_eq!(counts(&rows.row(key).await), [7, 7000, 6000, 0, 0, 0]);
-    assert_eq!(rows.db.get::<i64>("select count(tickets) from rowcall.fluent_pages").await, 1);
-    let job = rows.claim_one().await;
-    rows.settle(job, end_after(8, &[ticket(7001), ticket(1)])).await;
-    let row = rows.row(key).await;
-    assert_eq!(counts(&row), [8, 7001, 7001, 0, 0, 0], "what two slices have is one");
-    // What an earlier slice wrote was seen.
-    assert!(row["note"].as_str().unwrap().starts_with("1 tickets that are known here were not shown"), "{row}");
-    assert_eq!(rows.db.get::<i64>("select count(*) from rowcall.fluent_pages").await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn large_tickets_are_written_in_slices_of_fewer() {
-    let rows = Rows::new().await;
-    let key = rows.ask().await;
-    for nth in 1..=3 {
-        let job = rows.claim_one().await;
-        let tickets = [ticket_with(nth.into(), &json!({"content": "x".repeat(9 * 1024 * 1024)}))];
-        rows.settle(job, part(nth, &tickets)).await;
-        assert_eq!(counts(&rows.row(key).await)[2], if nth == 3 { 3 } else { 0 }, "18 MB are kept, and no more is");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_site_that_shows_less_is_noted_and_nothing_goes() {
     let rows = Rows::new().await;
     let row = rows.sync(&[]).await;
@@ -449,48 +416,4 @@ async fn a_site_that_shows_less_is_noted_and_nothing_goes() {
     let row = rows.sync(&[ticket(2)]).await;
     assert!(row["note"].as_str().unwrap().starts_with("2 tickets that are known here were not shown"), "{row}");
     assert_eq!(rows.db.get::<i64>("select count(*) from requests").await, 3);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_sync_read_that_plain_sql_took_back_does_not_stay() {
-    let rows = Rows::new().await;
-    for (statement, left) in [
-        ("update fluent_sync_status set status = 'cancelled'", 0),
-        ("update fluent_sync_status set is_full = not is_full", 0),
-        ("update fluent_sync_status set updated_at = now()", 1),
-    ] {
-        rows.db.run("delete from fluent_sync_status").await;
-        rows.ask().await;
-        let job = rows.claim_one().await;
-        rows.settle(job, part(1, &[ticket(1)])).await;
-        rows.db.run(statement).await;
-        rows.store.prune().await.unwrap();
-        assert_eq!(rows.db.get::<i64>("select count(*) from rowcall.fluent_pages").await, left, "{statement}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_who_ask_in_the_same_words_at_once_ask_for_one_sync() {
-    let rows = Rows::new().await;
-    let ask = || async { rows.store.start_fluent_sync(None, false).await.unwrap() };
-    for _ in 0..5 {
-        rows.db.run("delete from fluent_sync_status").await;
-        let keys = futures_util::future::join_all((0..8).map(|_| ask())).await;
-        assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_error_of_the_time_before_is_not_told_while_it_runs() {
-    let rows = Rows::new().await;
-    let key = rows.ask().await;
-    let job = rows.claim_one().await;
-    rows.settle(job, failing()).await;
-    let error = async || rows.store.fluent_sync(&key.to_string()).await.unwrap().unwrap()["error"].clone();
-    assert_eq!(error().await, "The site failed (HTTP 500).");
-    rows.db.run("update fluent_sync_status set next_retry_at = now()").await;
-    let job = rows.claim_one().await;
-    assert_eq!(error().await, Value::Null);
-    rows.settle(job, failing()).await;
-    assert_eq!(error().await, "The site failed (HTTP 500).");
 }
