@@ -202,7 +202,7 @@ async fn a_storm_of_429_and_throttled_loses_nothing_and_spends_no_attempt() {
     world.fake.seed(Seed { commerce7: vec![tenant("north", people.clone())], shopify: vec![shop("north", people)] });
     // Far less than the settings believe: the CRMs themselves must refuse, each in its way.
     world.fake.limits(&Limits {
-        commerce7: Some(Limit { per_second: 25.0, burst: 10.0 }),
+        commerce7: Some(Limit { per_second: 8.0, burst: 4.0 }),
         shopify: Some(Limit { per_second: 25.0, burst: 40.0 }),
         retry_after: Some("1".to_owned()),
     });

@@ -3,13 +3,13 @@
 use std::process::{Command, Output, Stdio};
 
 use rowcall::store::connect::Database;
-use rowcall::store::migrate;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_postgres::Client;
 use url::Url;
 use uuid::Uuid;
 
+use crate::database::template;
 use crate::process::ROWCALL;
 
 /// A database that goes with the test.
@@ -55,18 +55,21 @@ impl Said {
 
 impl Scratch {
     pub(crate) async fn empty() -> Self {
+        Self::create("").await
+    }
+
+    async fn create(of: &str) -> Self {
         let server = std::env::var("DATABASE_URL").expect("bin/test runs the tests, and gives them DATABASE_URL");
         let name = format!("it_{}", Uuid::new_v4().simple());
         let mut url = Url::parse(&server).unwrap();
         url.set_path(&name);
-        client(&server).await.batch_execute(&format!("create database {name}")).await.unwrap();
+        client(&server).await.batch_execute(&format!("create database {name} {of}")).await.unwrap();
         Self { url: url.into(), server, name, fienta: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) async fn migrated() -> Self {
-        let scratch = Self::empty().await;
-        migrate::apply(&Database::parse(&scratch.url).unwrap()).await.unwrap();
-        scratch
+        let template = template().await;
+        Self::create(&format!("template {template}")).await
     }
 
     pub(crate) async fn client(&self) -> Client {
