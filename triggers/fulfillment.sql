@@ -38,10 +38,8 @@ begin
             return null;
         end if;
     end if;
-    if new.fulfillment_status = 'failed' then
+    if new.fulfillment_status = 'failed' or not rowcall.put_fulfillment(new) then
         perform rowcall.put_fulfillment_back(new.id);
-    else
-        perform rowcall.put_fulfillment(new);
     end if;
     return null;
 exception when others then

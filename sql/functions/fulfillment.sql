@@ -51,8 +51,8 @@ as $$
     from regexp_match(btrim(bundle_mb.package), '^([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(GB|MB)$', 'i') as p (part)
 $$;
 
--- What a supplier is given to know a purchase by: the order's key, and for another purchase of it one that is derived, a UUID where
--- the key is one.
+-- What a supplier is given to know a purchase by: the order's key, and for another purchase of it a UUID that is derived, which no
+-- other order has.
 create or replace function rowcall.purchase_reference(order_key text, purchase integer) returns text
 language sql
 immutable
@@ -60,8 +60,7 @@ set search_path = pg_catalog
 as $$
     select case
         when purchase <= 1 then order_key
-        when order_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then md5(format('%s:%s', order_key, purchase))::uuid::text
-        else format('%s-%s', order_key, purchase)
+        else md5(format('%s:%s', order_key, purchase))::uuid::text
     end
 $$;
 

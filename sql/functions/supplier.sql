@@ -50,7 +50,7 @@ set search_path = pg_catalog
 as $$
     select c.id
     from (
-        select l.id, 1 as nth
+        select l.id, 0 as nth
         from public.fulfillment_logs as l
         where l.order_id = rowcall.order_key(reported_log.reference)
         union all
@@ -177,10 +177,15 @@ begin
         update public.fulfillment_logs as l
         set reported = null
         where l.id = log.id
-          and l.reported is not null;
+          and l.reported is not null
+          and (
+              l.claimed_until is null
+              or l.claimed_until <= now()
+              or l.claimed_by in (select w.id from rowcall.workers as w where w.heartbeat_at <= now() - interval '15 seconds')
+          );
     end if;
     update rowcall.supplier_reports as r
-    set log_id = log.id,
+    set log_id = case when answer not like 'kept: an earlier purchase%' then log.id end,
         applied_as = case when answer not like 'kept%' then answer end
     where r.id = news.id;
     return answer;
@@ -215,9 +220,13 @@ begin
     elsif log.asked_as is not null
         and news.reference = log.order_id::text
         and coalesce(news.provider_reference <> log.provider_reference, true)
-        and not (news.state = 'delivered' and log.claim_token is null and log.accepted_at is null)
+        and not (news.state = 'delivered' and log.status <> 'success' and log.claim_token is null and log.accepted_at is null)
     then
-        return 'of an earlier purchase of the order';
+        return case
+            when news.state = 'delivered' and log.status <> 'success'
+                then 'kept: an earlier purchase is delivered, and another is under way'
+            else 'of an earlier purchase of the order'
+        end;
     elsif exists (
         select
         from rowcall.supplier_reports as r
@@ -269,6 +278,7 @@ begin
         elsif log.provider_reference is distinct from news.provider_reference
             and (log.attempt_number > 1 or log.generation > 1)
             and coalesce(news.at < log.accepted_at, true)
+            and not coalesce(news.reference = log.asked_as, false)
         then
             -- It may be about an earlier purchase under the same reference. The supplier is asked, where it can be.
             return case rowcall.look_sooner(log.id) when 'looked up' then 'looked up' else 'about which purchase is not known' end;
@@ -318,8 +328,12 @@ begin
         doubted_at = null,
         provider_reference = case when settled_as = 'retry' then null else coalesce(news.provider_reference, l.provider_reference) end,
         supplier = coalesce(l.supplier, news.profile),
-        accepted_at = case settled_as when 'retry' then null when 'wait' then coalesce(l.accepted_at, now()) else l.accepted_at end,
-        looks = case when settled_as in ('retry', 'wait') then 0 else l.looks end,
+        accepted_at = case
+            when settled_as in ('retry', 'failed') then null
+            when settled_as = 'wait' then coalesce(l.accepted_at, now())
+            else l.accepted_at
+        end,
+        looks = case when settled_as = 'done' then l.looks else 0 end,
         reported = null,
         held_back = false,
         -- Where the token stays as it is, the stamp trigger counts.

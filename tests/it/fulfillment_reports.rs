@@ -268,7 +268,6 @@ async fn each_purchase_of_an_order_has_its_own_news() {
         if purchase == 2 {
             assert_eq!(rows.report(&order, None, "failed", None).await, "known already");
             assert_eq!(rows.report(&order, None, "reversed", None).await, "of an earlier purchase of the order");
-            assert_eq!(rows.report(&order, None, "delivered", None).await, "of an earlier purchase of the order");
         }
         let answer = rows.report(&reference, None, "failed", None).await;
         assert_eq!(answer, "settled: tried again", "{purchase}");
@@ -277,6 +276,66 @@ async fn each_purchase_of_an_order_has_its_own_news() {
     // What was told to have failed was delivered after all, and no other was begun.
     assert_eq!(rows.standing(&order).await, "failed 2/3 failed");
     assert_eq!(rows.report("told", None, "delivered", None).await, "settled: success");
+}
+
+#[tokio::test]
+async fn a_delivery_of_the_first_purchase_counts_once_the_second_is_refused_and_nothing_is_bought_before() {
+    let rows = Rows::fulfillment().await;
+    let order = accepted_order(&rows, "0261234567", "P1").await;
+    assert_eq!(rows.report(&order, Some("P1"), "failed", None).await, "settled: tried again");
+    rows.now_due(&order).await;
+    let job = rows.claim_one().await;
+    assert!(rows.report(&order, Some("P1"), "delivered", None).await.starts_with("kept: an earlier purchase"));
+    assert_eq!(rows.settle(job, refused()).await, "retry");
+    rows.now_due(&order).await;
+    assert!(rows.claim(10).await.is_empty(), "it is applied first");
+    assert_eq!(rows.text("select rowcall.apply_reports()").await, "1");
+    assert_eq!(rows.standing(&order).await, "success 2/3 success");
+
+    // Where the second is delivered too, there is nothing left to tell.
+    let order = accepted_order(&rows, "0261234568", "P3").await;
+    rows.report(&order, Some("P3"), "failed", None).await;
+    rows.now_due(&order).await;
+    let job = rows.claim_one().await;
+    rows.settle(job, delivered("P4")).await;
+    assert_eq!(rows.report(&order, None, "delivered", None).await, "of an earlier purchase of the order");
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_told_while_the_request_changes_is_not_bought_again() {
+    for (outcome, uncertain) in [(nobody_knows(), true), (refused(), true)] {
+        let rows = Rows::fulfillment().await;
+        let order = rows.order("0261234567").await;
+        let job = rows.claim_one().await;
+        assert_eq!(rows.report(&order, Some("P1"), "delivered", None).await, "kept: a worker is at it");
+        rows.run("update fulfillment_logs set status = 'pending'").await;
+        assert_eq!(rows.settle(job, outcome).await, "superseded");
+        assert_eq!(rows.log(&order, "claim_token is not null").await, uncertain.to_string());
+        assert_eq!(rows.text("select rowcall.apply_reports()").await, "1");
+        assert_eq!(rows.standing(&order).await, "success 1/3 success");
+        assert!(rows.claim(10).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_after_the_last_failure_counts_and_the_second_purchases_own_failure_too() {
+    let rows = Rows::fulfillment().await;
+    let order = rows.order("0261234567").await;
+    let job = rows.claim_one().await;
+    rows.settle(job, accepted(None)).await;
+    rows.run("update fulfillment_logs set attempt_number = 3").await;
+    assert_eq!(rows.report(&order, None, "failed", None).await, "settled: failed");
+    assert_eq!(rows.report(&order, None, "delivered", None).await, "settled: success");
+
+    let order = rows.order("0261234568").await;
+    let job = rows.claim_one().await;
+    rows.settle(job, accepted(None)).await;
+    assert_eq!(rows.report(&order, None, "failed", None).await, "settled: tried again");
+    rows.now_due(&order).await;
+    let job = rows.claim_one().await;
+    let second = job.payload::<serde_json::Value>().unwrap()["reference"].as_str().unwrap().to_owned();
+    rows.settle(job, accepted(Some("T9"))).await;
+    assert_eq!(rows.report(&second, None, "failed", None).await, "settled: tried again");
 }
 
 #[tokio::test]

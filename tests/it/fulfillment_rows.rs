@@ -385,8 +385,15 @@ async fn since_when_nobody_can_tell_is_handed_on_until_somebody_can() {
     let order = rows.order("0261234568").await;
     rows.claim_one().await;
     rows.kill_the_worker().await;
+    rows.run("update fulfillment_logs set claimed_until = now() - interval '30 hours' where claimed_by is not null")
+        .await;
     let job = rows.claim_one().await;
     assert!(job.uncertain && payload(&job)["doubted_at"].is_string(), "{order}");
+    assert_eq!(
+        rows.log(&order, "doubted_at < now() - interval '30 hours'").await,
+        "true",
+        "since it was lost, not found"
+    );
 }
 
 #[tokio::test]
@@ -420,6 +427,17 @@ async fn an_order_that_was_taken_back_and_is_paid_again_is_bought() {
     assert_eq!(rows.standing(&order).await, "pending 1/3 pending");
     let job = rows.claim_one().await;
     assert_eq!((job.operation.as_str(), job.uncertain), ("purchase", false));
+
+    // Also where the shop puts its fulfillment_status back.
+    let another = rows.order("0261234568").await;
+    rows.run(&format!("update orders set status = 'cancelled' where id = '{another}'")).await;
+    assert!(rows.claim(10).await.is_empty());
+    rows.run(&format!("update orders set status = 'paid', fulfillment_status = null where id = '{another}'")).await;
+    assert_eq!(rows.standing(&another).await, "pending 1/3 pending");
+    rows.run(&format!(
+        "update fulfillment_logs set retry_after = now() + interval '1 hour' where order_id = '{another}'"
+    ))
+    .await;
 
     // What failed for another reason is not bought by that.
     rows.settle(job, not_done(Failure::new(Fault::Item, "no such number"), "refused")).await;

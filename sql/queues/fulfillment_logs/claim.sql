@@ -92,6 +92,19 @@ seen as materialized (
             where (l.status in ('pending', 'processing') or (l.status = 'failed' and l.retry_after is not null))
               and l.retry_after <= statement_timestamp()
               and (l.reported is null or l.claim_token = any (array(select f.own from fence as f)))
+              -- What an earlier purchase is told to have delivered is applied first.
+              and not (
+                  l.asked_as is not null
+                  and l.claim_token is null
+                  and exists (
+                      select
+                      from rowcall.supplier_reports as r
+                      where r.applied_as is null
+                        and r.state = 'delivered'
+                        and r.reference = l.order_id::text
+                        and r.told_at > now() - interval '7 days'
+                  )
+              )
               and (
                   l.claimed_until is null
                   or l.claimed_until <= statement_timestamp()
@@ -199,7 +212,17 @@ claimed as (
         )),
         held_back = false,
         reference = case when not t.is_fresh then l.reference end,
-        doubted_at = case when t.uncertain then coalesce(l.doubted_at, statement_timestamp()) end,
+        -- Since the lost claim began, at the latest; else as long as the row is here.
+        doubted_at = case
+            when t.uncertain then coalesce(
+                l.doubted_at,
+                case
+                    when t.lost_by is not null
+                        then least(l.claimed_until, statement_timestamp()) - $4::double precision * interval '1 second'
+                    else l.created_at
+                end
+            )
+        end,
         claim_token = case when t.uncertain then (select f.own from fence as f where f.own <> $3::uuid) else $3::uuid end,
         claimed_by = $2::uuid,
         claimed_until = statement_timestamp() + $4::double precision * interval '1 second',

@@ -43,7 +43,8 @@ held as materialized (
         l.reported,
         t.told,
         o.verdict = 'wait' and o.result ->> 'state' = 'accepted' or t.told = 'pending' as is_accepted,
-        o.uncertain and t.told is null as is_uncertain,
+        -- What was told of a request that has changed meanwhile is left to the sweep.
+        o.uncertain and (t.told is null or l.generation <> o.generation) as is_uncertain,
         case t.told when 'failed' then l.reported ->> 'words' when 'reversed' then l.reported ->> 'words'
             when 'taken_back' then l.reported ->> 'words' when 'delivered' then null else o.error end as error,
         case
@@ -141,7 +142,7 @@ written as (
                 or h.is_uncertain
                 or h.is_accepted
                 or (not w.is_over and l.accepted_at is not null)
-                or (h.settled_as = 'superseded' and h.verdict = 'done' and h.is_due)
+                or (h.settled_as = 'superseded' and h.is_due and (h.verdict = 'done' or h.told = 'delivered'))
                 then gen_random_uuid()
         end,
         claimed_by = null,
