@@ -4,13 +4,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::process::eventually;
 use crate::scratch::{Said, Scratch};
-use crate::web::{
-    ADMIN, APP_SECRET, INFOBIP_SECRET, READER, Run, STAND_INS, VERIFY_TOKEN, client, json, raw, read, told,
-};
+use crate::web::{ADMIN, APP_SECRET, INFOBIP_SECRET, READER, Run, STAND_INS, VERIFY_TOKEN, client, json, read, told};
 
 async fn ready(address: SocketAddr) {
     let began = std::time::Instant::now();
@@ -63,14 +62,14 @@ async fn an_idle_connection_holds_up_no_shutdown() {
     let mut run = Run::start(&scratch, &[]);
     let address = run.address().await;
     ready(address).await;
-    let kept = tokio::spawn(async move {
-        raw(address, format!("GET /livez HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes()).await
-    });
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    kept.write_all(format!("GET /livez HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes()).await.unwrap();
+    // Answered, so that it is known to be idle.
+    kept.read_exact(&mut [0; 15]).await.unwrap();
     let _silent = TcpStream::connect(address).await.unwrap();
     run.terminate();
     assert!(run.ended().await.success());
     assert!(!run.log().contains("not answered in time"), "{}", run.log());
-    kept.await.unwrap();
 }
 
 #[tokio::test]
