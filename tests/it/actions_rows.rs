@@ -136,15 +136,20 @@ impl Rows {
     }
 
     async fn settle_after(&self, job: Job, outcome: Outcome, duration: Option<Duration>) -> String {
-        let settlement = [Settlement { job, outcome, delay: Duration::from_mins(1), duration }];
+        let settlement = Settlement { job, outcome, delay: Duration::from_mins(1), duration };
         // Whoever looked at the row at this very moment has it locked: try again, as the settler does.
         loop {
-            let settled = self.store.settle(self.queue, &settlement, false).await.unwrap();
-            if let Some(settled) = settled.into_iter().next() {
-                return settled.settled_as;
+            if let Some(settled_as) = self.offer(&settlement).await {
+                return settled_as;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Offers an outcome once; nothing where somebody holds the row.
+    pub(crate) async fn offer(&self, settlement: &Settlement) -> Option<String> {
+        let settled = self.store.settle(self.queue, std::slice::from_ref(settlement), false).await.unwrap();
+        settled.into_iter().next().map(|settled| settled.settled_as)
     }
 
     /// The word on an action's bubble.

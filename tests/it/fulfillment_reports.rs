@@ -6,7 +6,7 @@ use rowcall::failure::{Failure, Fault};
 use rowcall::outcome::Outcome;
 
 use crate::actions_rows::Rows;
-use crate::fulfillment_rows::{accepted, delivered, nobody_knows, not_done, refused};
+use crate::fulfillment_rows::{accepted, delivered, nobody_knows, not_done, refused, settlement};
 
 /// An order that its supplier has accepted under this number.
 async fn accepted_order(rows: &Rows, phone: &str, provider: &str) -> String {
@@ -369,13 +369,10 @@ async fn a_settle_waits_out_a_report_that_is_not_committed_and_reads_it() {
     let teller = rows.scratch.client().await;
     let report = format!("select rowcall.supplier_report('default', '{order}', 'P1', 'delivered', null, null, null)");
     teller.batch_execute(&format!("begin; {report}")).await.unwrap();
-    let settling = tokio::spawn(async move {
-        let settled = rows.settle(job, refused()).await;
-        (rows, settled)
-    });
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let settlement = settlement(job, refused());
+    assert_eq!(rows.offer(&settlement).await, None, "the row is the teller's until then");
     teller.batch_execute("commit").await.unwrap();
-    let (rows, settled) = settling.await.unwrap();
+    let settled = rows.offer(&settlement).await.unwrap();
     assert_eq!((settled.as_str(), rows.standing(&order).await.as_str()), ("done", "success 1/3 success"));
 }
 

@@ -9,6 +9,7 @@ use rowcall::failure::{Failure, Fault};
 use rowcall::job::Job;
 use rowcall::outcome::{Outcome, Verdict};
 use rowcall::store::queues::FULFILLMENT_LOGS;
+use rowcall::store::settles::Settlement;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -100,6 +101,10 @@ pub(crate) fn refused() -> Outcome {
 
 pub(crate) fn nobody_knows() -> Outcome {
     not_done(Failure::new(Fault::Unknowable, "nobody answered").uncertain(), "unknown")
+}
+
+pub(crate) fn settlement(job: Job, outcome: Outcome) -> Settlement {
+    Settlement { job, outcome, delay: Duration::from_mins(1), duration: Some(Duration::from_millis(200)) }
 }
 
 fn payload(job: &Job) -> Value {
@@ -554,13 +559,10 @@ async fn a_stale_token_settles_nothing_and_a_held_row_or_order_keeps_nobody_wait
 
     // The settle too passes over what somebody holds, and is offered again.
     holder.batch_execute(&format!("begin; select * from orders where id = '{order}' for update")).await.unwrap();
-    let settling = tokio::spawn(async move {
-        let settled = rows.settle(job, delivered("P1")).await;
-        (rows, settled)
-    });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let settlement = settlement(job, delivered("P1"));
+    assert_eq!(rows.offer(&settlement).await, None);
     holder.batch_execute("commit").await.unwrap();
-    let (rows, settled) = settling.await.unwrap();
+    let settled = rows.offer(&settlement).await.unwrap();
     assert_eq!((settled.as_str(), rows.standing(&order).await.as_str()), ("done", "success 2/3 success"));
 }
 
