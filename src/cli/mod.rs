@@ -29,7 +29,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{self, LogFormat, ProcessEnvironment};
 use crate::integrations::guard::guard;
 use crate::sandbox::postgres::run_with_cluster;
-use crate::sandbox::{fienta, supplier, whatsapp};
+use crate::sandbox::{fienta, supplier, webhook, whatsapp};
 use crate::store::Store;
 use crate::store::connect::Session;
 
@@ -140,6 +140,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sandbox(sandbox::SandboxCommand::Postgres(args)) => run_with_cluster(args).await,
         Command::Sandbox(sandbox::SandboxCommand::WhatsApp(args)) => whatsapp::run(args).await,
         Command::Sandbox(sandbox::SandboxCommand::Supplier(args)) => supplier::run(args).await,
+        Command::Sandbox(sandbox::SandboxCommand::Webhook(args)) => webhook::run(args).await,
         Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {
             unreachable!("dispatched before the runtime started")
         }

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use crate::sandbox::fienta::FientaArgs;
 use crate::sandbox::postgres::PostgresArgs;
 use crate::sandbox::supplier::SupplierArgs;
+use crate::sandbox::webhook::WebhookArgs;
 use crate::sandbox::whatsapp::WhatsAppArgs;
 
 /// Which part of the world.
@@ -19,4 +20,6 @@ pub enum SandboxCommand {
     WhatsApp(WhatsAppArgs),
     /// The servers of suppliers of data bundles, with a wallet, a book and faults on request
     Supplier(SupplierArgs),
+    /// A receiver of signed webhooks, with faults on request
+    Webhook(WebhookArgs),
 }

@@ -11,6 +11,9 @@ pub mod http;
 pub mod fienta;
 pub mod whatsapp;
 pub mod supplier;
+pub mod webhook;
+pub mod organization;
+pub mod shortlink;
 pub mod monitor;
 
 use std::fmt;

@@ -6,5 +6,6 @@
 pub mod fienta;
 pub mod whatsapp;
 pub mod supplier;
+pub mod webhook;
 pub mod postgres;
 mod server;
