@@ -13,6 +13,7 @@ pub mod retry;
 pub mod rate;
 pub mod readiness;
 pub mod sheet;
+pub mod link;
 
 pub mod config;
 

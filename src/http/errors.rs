@@ -64,6 +64,11 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
+    /// There was one, and it is over.
+    pub(super) fn gone(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "gone", message)
+    }
+
     /// There are too many others just now; the same request may do later.
     pub(super) fn busy() -> Self {
         Self::unavailable("busy", "too many others ask for the same just now", 5)

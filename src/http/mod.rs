@@ -1,4 +1,4 @@
-//! HTTP: the operator's functions, the documents' endpoints, health, and the providers' webhooks.
+//! HTTP: the operator's functions, the documents' endpoints, health, the providers' webhooks, and short links.
 //!
 //! A handler reads a request, calls the SQL function of the same meaning, and answers what that said. Promises: bodies,
 //! heads and answers are bounded in size and time; every failure is `{"error": {"code", "message", "hint"}}`; every answer
@@ -17,6 +17,7 @@ mod errors;
 mod body;
 mod health;
 mod api;
+mod links;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -108,6 +109,7 @@ struct Inner {
     health: health::Health,
     /// Room for webhooks' bodies that are not small.
     large_webhooks: Arc<Semaphore>,
+    links: links::Links,
 }
 
 impl App {
@@ -115,7 +117,8 @@ impl App {
         let Settings { address, keys, webhooks, limits } = settings;
         let large_webhooks = Arc::new(Semaphore::new(limits.large_webhooks_max));
         let health = health::Health::default();
-        Self(Arc::new(Inner { store, readiness, keys, webhooks, limits, address, health, large_webhooks }))
+        let links = links::Links::start(store.clone());
+        Self(Arc::new(Inner { store, readiness, keys, webhooks, limits, address, health, large_webhooks, links }))
     }
 }
 
@@ -143,12 +146,12 @@ fn router(app: &App) -> Router {
     let only = |role: Role| from_fn_with_state((app.clone(), role), auth::require);
     let open =
         Router::new().route("/", get(index)).route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
-    // What a provider calls carries its own proof, and the Host under which the provider knows us.
+    // What a provider calls carries its own proof, and the Host under which the provider knows us. Links are for everybody.
     let here = open
         .merge(api::reads().route_layer(only(Role::Reader)))
         .merge(api::writes().route_layer(only(Role::Admin)))
         .route_layer(from_fn_with_state(app.clone(), origin::guard));
-    layered(here.merge(webhooks::routes()), app).with_state(app.clone())
+    layered(here.merge(webhooks::routes()).merge(links::routes()), app).with_state(app.clone())
 }
 
 /// What is around every route, and around what is none.
@@ -169,7 +172,10 @@ async fn deadline(State(app): State<App>, request: Request, next: Next) -> Resul
 
 /// `GET /`: what there is.
 async fn index() -> Json<Value> {
-    Json(json!({ "name": "rowcall", "health": ["/livez", "/readyz"], "api": api::PATHS, "webhooks": webhooks::PATHS }))
+    let health = ["/livez", "/readyz"];
+    Json(json!({
+        "name": "rowcall", "health": health, "api": api::PATHS, "webhooks": webhooks::PATHS, "links": links::PATHS,
+    }))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod actions;
 pub mod whatsapp;
 pub mod fulfillment;
 pub mod export;
+pub mod links;
 pub mod doctor;
 
 use std::fmt::Write as _;
