@@ -4,10 +4,13 @@
 
 mod http;
 mod providers;
+mod links;
+mod organizations;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::Url;
 use secrecy::SecretString;
 
 use crate::http::Settings as HttpSettings;
@@ -16,7 +19,7 @@ use crate::integrations::command::own_binary;
 use crate::integrations::fienta;
 use crate::integrations::monitor::{Monitor, MonitorError};
 use crate::integrations::supplier::profile::ProfileError;
-use crate::integrations::{supplier, whatsapp};
+use crate::integrations::{organization, supplier, whatsapp};
 use crate::store::connect::{AddressError, Database};
 use crate::store::queues;
 
@@ -125,6 +128,10 @@ pub struct Config {
     pub whatsapp: whatsapp::Settings,
     /// The supplier of data bundles.
     pub supplier: supplier::Settings,
+    /// Where short links are served, as the world sees it; nothing where they are not.
+    pub links_base: Option<Url>,
+    /// Who is told of organizations, and what.
+    pub organizations: organization::Settings,
 }
 
 /// Where variables come from; the tests bring their own.
@@ -192,6 +199,8 @@ impl Config {
             fienta: fienta_settings(environment)?,
             whatsapp,
             supplier: providers::supplier(environment)?,
+            links_base: links::base_url(environment)?,
+            organizations: organizations::settings(environment)?,
         })
     }
 }
@@ -243,6 +252,15 @@ fn seconds(
         .ok_or_else(|| value(variable, &text, &format!("whole seconds from {} to {}", range.start(), range.end())))
 }
 
+fn switch(environment: &impl Environment, variable: &'static str, default: bool) -> Result<bool, ConfigError> {
+    let Some(text) = environment.get(variable) else { return Ok(default) };
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(value(variable, &text, "true or false")),
+    }
+}
+
 fn value(variable: &'static str, value: &str, expected: &str) -> ConfigError {
     let value = value.chars().take(80).collect();
     ConfigError::Value { variable, value, expected: expected.to_owned() }
@@ -281,10 +299,17 @@ mod tests {
             ("AT_ISHARE_CALLBACK_URL", "https://example.com/?x=1", "without ?"),
             ("AT_ISHARE_API_KEY", "two words", "white space"),
             ("AT_ISHARE_API_SECRET", "é", "no header can carry"),
+            ("LINKS_BASE_URL", "go.example.com", "an http or https address"),
+            ("LINKS_BASE_URL", "https://go.example.com/?to=", "an http or https address"),
+            ("ORGANIZATION_SYNC_URL", "http://example.com/", "must begin with https://"),
+            ("ORGANIZATION_SYNC_URL", "https://a:b@example.com/", "without a user"),
+            ("ORGANIZATION_SYNC_SECRET", "hunter2", "24 to 64 random bytes"),
+            ("ORGANIZATION_SYNC_COLUMNS", "id,,name", "separated by commas"),
+            ("ROWCALL_WEBHOOK_LOOPBACK", "perhaps", "true or false"),
         ] {
             let error = read(&[url, (variable, value)]).unwrap_err();
             let text = crate::store::chain(&error);
-            assert!(text.contains(variable) && text.contains(expected), "{text}");
+            assert!(text.contains(variable) && text.contains(expected) && !text.contains("hunter2"), "{text}");
         }
     }
 
@@ -298,7 +323,7 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
-        assert_eq!(config.queues, ["codes", "actions", "fulfillment_logs"]);
+        assert_eq!(config.queues, ["codes", "actions", "fulfillment_logs", "links", "organizations"]);
         assert_eq!(config.supplier.profile.name, "at-ishare");
     }
 
@@ -320,6 +345,8 @@ mod tests {
             ("AGENT_API_URL", "https://agent.example.com/v1"),
             ("AGENT_MODEL", "small"),
             ("ROWCALL_API_TOKEN", token),
+            ("ORGANIZATION_SYNC_URL", "https://example.com/?key=hidden"),
+            ("ORGANIZATION_SYNC_SECRET", "whsec_hiddenhiddenhiddenhiddenhiddenhidden"),
         ];
         pairs.extend(secrets.map(|variable| (variable, "hidden")));
         let config = read(&pairs).unwrap();

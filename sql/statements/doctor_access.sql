@@ -22,6 +22,8 @@ wanted (relation, privileges) as (
         ('number_turns', '{select,insert,update}'),
         ('fulfillment_settings', '{select}'),
         ('supplier_reports', '{select,insert,update,delete}'),
+        ('slugs', '{select,insert}'),
+        ('gone_endpoints', '{select,insert,delete}'),
         ('work', '{select}'),
         ('queue_health', '{select}'),
         ('history', '{select}')

@@ -1,4 +1,4 @@
--- Doctor: the settings of queues $1, their breakers, and the rows that only a person can set going.
+-- Doctor: the settings of queues $1, their breakers and endpoints, and the rows that only a person can set going.
 select
     'queue ' || k.name as subject,
     'problem' as state,
@@ -47,6 +47,17 @@ from rowcall.queues as q
 join rowcall.targets as t on t.target = q.target
 where t.state = 'open'
   and q.queue = any ($1::text[])
+union all
+select
+    'queue ' || e.queue,
+    'problem',
+    format(
+        'its endpoint at %s answered 410 Gone on %s, and is not called any more', e.host,
+        to_char(e.gone_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"')
+    ),
+    format('give it another address in the settings or on the row; then, and also when it is back: select rowcall.resume(%L);', e.queue)
+from rowcall.gone_endpoints as e
+where e.queue = any ($1::text[])
 union all
 select
     'queue ' || q.queue,

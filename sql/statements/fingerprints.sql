@@ -36,5 +36,6 @@ where i.relkind = 'i'
       'fulfillment_logs_order_key', 'fulfillment_logs_due_idx', 'fulfillment_logs_ahead_idx', 'fulfillment_logs_under_way_idx',
       'fulfillment_logs_number_idx', 'fulfillment_logs_stopped_idx', 'fulfillment_logs_created_idx',
       'fulfillment_logs_reference_idx', 'fulfillment_logs_provider_reference_idx', 'supplier_reports_news_key',
-      'supplier_reports_open_idx', 'supplier_reports_log_idx', 'supplier_reports_told_idx'
+      'supplier_reports_open_idx', 'supplier_reports_log_idx', 'supplier_reports_told_idx',
+      'links_due_idx', 'links_stopped_idx', 'links_slug_key', 'organizations_due_idx', 'organizations_stopped_idx'
   )

@@ -44,5 +44,14 @@ begin
             provider_reference,accepted_at,looks,reported,duplicate_of,resolved_by,resolved_note,held_back
         }'::name[]
     );
+    perform rowcall.grant_table(
+        'links',
+        'select, insert (target_url, status, metadata, expires_at), update (target_url, status, metadata, expires_at, updated_at)',
+        carried || '{slug,short_url,clicks,last_clicked_at}'::name[]
+    );
+    perform rowcall.grant_table(
+        'organizations', 'select, insert (name, status, metadata), update (name, status, metadata, updated_at)',
+        carried || '{sync_url,synced_at}'::name[]
+    );
 end
 $$;

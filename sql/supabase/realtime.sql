@@ -3,7 +3,7 @@ do $$
 declare
     relation text;
 begin
-    foreach relation in array '{messages,actions,orders,fulfillment_logs}'::text[] loop
+    foreach relation in array '{messages,actions,orders,fulfillment_logs,links,organizations}'::text[] loop
         if exists (
                 select
                 from pg_publication as p

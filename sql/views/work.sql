@@ -96,6 +96,46 @@ from (
     from public.fulfillment_logs as l
     where l.status in ('pending', 'processing')
        or l.status in ('failed', 'unknown')
+    union all
+    select
+        'links',
+        l.id::text,
+        coalesce(l.slug::text, format('link #%s', l.id)),
+        l.status::text,
+        l.status = 'creating',
+        l.attempts,
+        l.max_attempts,
+        l.error_message,
+        l.next_retry_at,
+        l.generation,
+        l.requested_by,
+        l.requested_at,
+        l.claimed_by,
+        l.claimed_until,
+        l.updated_at
+    from public.links as l
+    where l.status = 'creating'
+       or (l.error_message is not null and l.status = 'failed')
+    union all
+    select
+        'organizations',
+        o.id::text,
+        coalesce(o.name::text, format('organization #%s', o.id)),
+        o.status::text,
+        o.status = 'syncing',
+        o.attempts,
+        o.max_attempts,
+        o.error_message,
+        o.next_retry_at,
+        o.generation,
+        o.requested_by,
+        o.requested_at,
+        o.claimed_by,
+        o.claimed_until,
+        o.updated_at
+    from public.organizations as o
+    where o.status = 'syncing'
+       or (o.error_message is not null and o.status <> 'syncing')
 ) as r
 join rowcall.queues as q on q.queue = r.queue
 join rowcall.targets as t on t.target = q.target;

@@ -6,6 +6,8 @@ use crate::config::Config;
 use crate::integrations::Integration;
 use crate::integrations::fienta::Fienta;
 use crate::integrations::supplier::Supplier;
+use crate::integrations::organization::Organizations;
+use crate::integrations::shortlink::ShortLinks;
 use crate::integrations::whatsapp::WhatsApp;
 use crate::store::queues;
 use crate::worker::Service;
@@ -17,6 +19,8 @@ pub(super) fn services(config: &Config) -> Vec<Service> {
             "codes" => Arc::new(Fienta::new(config.fienta.clone())),
             "actions" => Arc::new(WhatsApp::new(config.whatsapp.clone())),
             "fulfillment_logs" => Arc::new(Supplier::new(config.supplier.clone())),
+            "links" => Arc::new(ShortLinks::new(config.links_base.as_ref())),
+            "organizations" => Arc::new(Organizations::new(config.organizations.clone())),
             other => unreachable!("config knows no queue {other}"),
         }
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{ConfigError, Environment, value};
+use super::{ConfigError, Environment, switch, value};
 use crate::http::auth::{Keys, Token};
 use crate::http::jwt::{Jwt, KeySetError};
 use crate::http::webhooks::Secrets;
@@ -93,15 +93,6 @@ fn token(environment: &impl Environment, variable: &'static str) -> Result<Optio
         return Err(secret(variable, expected));
     }
     Ok(Some(text.into()))
-}
-
-fn switch(environment: &impl Environment, variable: &'static str, default: bool) -> Result<bool, ConfigError> {
-    let Some(text) = environment.get(variable) else { return Ok(default) };
-    match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(value(variable, &text, "true or false")),
-    }
 }
 
 /// An error about a value that must not be shown.

@@ -44,8 +44,26 @@ pub static FULFILLMENT_LOGS: Statements = Statements {
     next: Some(include_str!("../../sql/queues/fulfillment_logs/next.sql")),
 };
 
+/// Short links: `public.links`.
+pub static LINKS: Statements = Statements {
+    queue: "links",
+    claim: include_str!("../../sql/queues/links/claim.sql"),
+    settle: include_str!("../../sql/queues/links/settle.sql"),
+    stands: include_str!("../../sql/queues/links/stands.sql"),
+    next: None,
+};
+
+/// Organizations that an outside system is told of: `public.organizations`.
+pub static ORGANIZATIONS: Statements = Statements {
+    queue: "organizations",
+    claim: include_str!("../../sql/queues/organizations/claim.sql"),
+    settle: include_str!("../../sql/queues/organizations/settle.sql"),
+    stands: include_str!("../../sql/queues/organizations/stands.sql"),
+    next: None,
+};
+
 /// Every queue of this build.
-pub static ALL: [&Statements; 3] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS];
+pub static ALL: [&Statements; 5] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &LINKS, &ORGANIZATIONS];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {

@@ -18,6 +18,9 @@ mod breaker;
 mod shutdown;
 mod verbs;
 mod codes;
+mod links;
+mod links_served;
+mod organizations;
 mod chaos;
 mod privacy;
 mod review;
@@ -40,6 +43,7 @@ mod command;
 mod fienta;
 mod whatsapp;
 mod supplier;
+mod webhook;
 mod private_cluster;
 
 mod http_auth;

@@ -221,7 +221,8 @@ async fn a_row_or_queue_that_does_not_exist_gets_a_hint() {
         [&["retry", "x", "1"][..], &["cancel", "x", "1"], &["pause", "x", "--reason", "y"], &["resume", "x"]]
     {
         let text = scratch.rowcall(arguments).refusal();
-        assert_eq!(text, "rowcall: there is no queue x\n  hint: queues: actions, codes, fulfillment_logs\n");
+        assert!(text.starts_with("rowcall: there is no queue x\n  hint: queues: "), "{text}");
+        assert!(text.contains(" codes,"), "{text}");
     }
 }
 
