@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
 
-use super::{ConfigError, Environment, switch, value};
+use super::{ConfigError, Environment, links, switch, value};
 use crate::http::auth::{Keys, Token};
 use crate::http::jwt::{Jwt, KeySetError};
 use crate::http::webhooks::Secrets;
@@ -38,7 +39,22 @@ pub(super) fn settings(environment: &impl Environment, meta: &meta::Settings) ->
                         through it could do everything; `openssl rand -hex 32` makes one";
         return Err(secret("ROWCALL_API_TOKEN", expected));
     }
+    if is_on && keys.is_open() && links::base_url(environment)?.is_some_and(|base| !is_here(&base)) {
+        let expected = "it must be set where LINKS_BASE_URL is public: visitors come through a proxy, and without a token \
+                        whoever else comes through it could do everything; `openssl rand -hex 32` makes one";
+        return Err(secret("ROWCALL_API_TOKEN", expected));
+    }
     Ok(is_on.then(|| Settings { address, keys, webhooks, limits: Limits::default() }))
+}
+
+/// Whether an address is this machine's own.
+fn is_here(address: &Url) -> bool {
+    match address.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn address(environment: &impl Environment, keys: &Keys) -> Result<SocketAddr, ConfigError> {
@@ -164,6 +180,18 @@ mod tests {
                 assert!(!read(&[(webhook, secret), (token, secret)]).unwrap().unwrap().keys.is_open());
             }
             assert!(read(&[(webhook, secret), ("ENABLE_MONITORING", "false")]).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn visitors_of_links_come_through_a_proxy_and_need_a_token_beside() {
+        let public = ("LINKS_BASE_URL", "https://go.example.com");
+        let text = read(&[public]).unwrap_err().to_string();
+        assert!(text.starts_with("ROWCALL_API_TOKEN: ") && text.contains("LINKS_BASE_URL"), "{text}");
+        assert!(read(&[public, ("ROWCALL_API_TOKEN", TOKEN)]).unwrap().is_some());
+        assert!(read(&[public, ("ENABLE_MONITORING", "false")]).unwrap().is_none());
+        for here in ["http://localhost:8000", "http://127.0.0.1:8000", "http://[::1]"] {
+            assert!(read(&[("LINKS_BASE_URL", here)]).unwrap().is_some(), "{here}");
         }
     }
 

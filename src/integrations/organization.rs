@@ -139,7 +139,11 @@ impl Integration for Organizations {
 
     fn execute<'a>(&'a self, job: &'a Job, limits: &'a Limits) -> BoxFuture<'a, Outcome> {
         // An uncertain attempt is repeated like any other: the receiver knows the request by its id.
-        Box::pin(async move { self.sync(job, limits).await.unwrap_or_else(Outcome::from) })
+        Box::pin(async move {
+            let told = self.sync(job, limits).await;
+            // Without an error somebody was asked, or it is said that nobody was.
+            told.unwrap_or_else(|failure| failure.unasked().into())
+        })
     }
 }
 

@@ -8,7 +8,6 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::http::join;
 use super::{Integration, Limits};
 use crate::failure::{Failure, Fault};
 use crate::job::Job;
@@ -32,7 +31,12 @@ struct Payload {
 impl ShortLinks {
     /// The integration for links under this address.
     pub fn new(base: Option<&Url>) -> Self {
-        Self { prefix: base.and_then(|base| join(base, &["l", ""])) }
+        let prefix = |base: &Url| {
+            let mut url = base.clone();
+            url.path_segments_mut().ok()?.pop_if_empty().extend(["l", ""]);
+            Some(url)
+        };
+        Self { prefix: base.and_then(prefix) }
     }
 
     fn create(&self, job: &Job) -> Result<Outcome, Failure> {

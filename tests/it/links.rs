@@ -7,7 +7,6 @@ use rowcall::integrations::Integration;
 use rowcall::integrations::shortlink::ShortLinks;
 use rowcall::store::migrate;
 use rowcall::store::queues::LINKS;
-use rowcall::worker::Service;
 use serde_json::{Value, json};
 
 use crate::database::{self, Ear, TestDatabase, chain};
@@ -22,7 +21,7 @@ pub(crate) fn worker(db: &TestDatabase) -> TestWorker {
 }
 
 fn with(db: &TestDatabase, integration: Arc<dyn Integration>) -> TestWorker {
-    TestWorker::serving(db.settings(), vec![Service { statements: &LINKS, integration }])
+    TestWorker::of(&LINKS, db.settings(), integration)
 }
 
 pub(crate) async fn all_ended(db: &TestDatabase) {

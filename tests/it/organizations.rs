@@ -9,7 +9,6 @@ use rowcall::integrations::webhook::{Endpoint, Place, Secret};
 use rowcall::sandbox::webhook::{Fake, Fault, Kind, SECRET, WebhookArgs};
 use rowcall::store::migrate;
 use rowcall::store::queues::ORGANIZATIONS;
-use rowcall::worker::Service;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -53,7 +52,7 @@ impl World {
 
     fn worker_with(&self, settings: Settings) -> TestWorker {
         let integration = Arc::new(Organizations::new(settings));
-        TestWorker::serving(self.db.settings(), vec![Service { statements: &ORGANIZATIONS, integration }])
+        TestWorker::of(&ORGANIZATIONS, self.db.settings(), integration)
     }
 
     async fn sync(&self) {

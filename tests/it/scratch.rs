@@ -125,7 +125,7 @@ impl Scratch {
             ("AT_ISHARE_API_URL", "http://127.0.0.1:9/v1"),
             ("AT_ISHARE_API_KEY", "a-key-of-a-test"),
             ("AT_ISHARE_API_SECRET", "a-secret-of-a-test"),
-            ("LINKS_BASE_URL", "https://go.example.com"),
+            ("LINKS_BASE_URL", "http://localhost:8000"),
             ("ORGANIZATION_SYNC_URL", "https://sync.example.com/hook"),
             ("ORGANIZATION_SYNC_SECRET", rowcall::sandbox::webhook::SECRET),
             // Tests run side by side, and there is one port 8000.

@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use reqwest::Method;
 use reqwest::header::HeaderName;
 use serde_json::json;
 use tokio::time::Instant;
@@ -80,25 +81,33 @@ impl Webhook {
     /// `Outcome::result` has the status, an excerpt of the answer, and for a 410 the endpoint's digest as `gone` and its
     /// `host`, for `settle.sql` to remember.
     pub async fn tell(&self, endpoint: &Endpoint, gone: &[String], event: &Event<'_>, limits: &Limits) -> Outcome {
+        let told = self.try_to_tell(endpoint, gone, event, limits).await;
+        let mut outcome = told.unwrap_or_else(|failure| failure.unasked().into());
+        // The breaker is that of the endpoint which all share: what becomes of another one says nothing about it.
+        outcome.unasked |= !endpoint.is_shared();
+        outcome
+    }
+
+    /// An error when nobody was asked.
+    async fn try_to_tell(
+        &self,
+        endpoint: &Endpoint,
+        gone: &[String],
+        event: &Event<'_>,
+        limits: &Limits,
+    ) -> Result<Outcome, Failure> {
         if gone.contains(&endpoint.digest()) {
-            return failure(
-                Fault::Item,
-                format!("The endpoint at {} is gone (410); {}", endpoint.host(), gone_mend(endpoint)),
-            )
-            .into();
+            let what = format!("The endpoint at {} is gone (410); {}", endpoint.host(), gone_mend(endpoint));
+            return Err(failure(Fault::Item, what));
         }
-        let http = match &self.http {
-            Ok(http) => http,
-            Err(why) => return failure(Fault::Configuration, why).into(),
-        };
-        let Some(request) = self.request(endpoint, event) else {
-            return failure(Fault::Item, "The row's key cannot stand in a header, so it cannot be told.").into();
-        };
+        let http = self.http.as_ref().map_err(|why| failure(Fault::Configuration, why))?;
+        let request = self.request(endpoint, event);
+        let request = request.ok_or_else(|| failure(Fault::Item, "The row's key cannot stand in a header."))?;
         let bounds = Bounds { deadline: Instant::now() + limits.timeout.min(TIME_MAX), stop: limits.stop.clone() };
-        match http.call(request, &bounds).await {
+        Ok(match http.call(request, &bounds).await {
             Ok(answer) => reception::read(&answer, endpoint, event, self.setting, &self.redactor(endpoint)),
             Err(lost) => not_answered(&lost, endpoint, event).into(),
-        }
+        })
     }
 
     /// Cuts out what an endpoint could quote of what we know: the secrets, and what its own address hides.
@@ -113,9 +122,10 @@ impl Webhook {
         let timestamp = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs().to_string();
         let signature = signature::sign(&self.secrets, &id, &timestamp, &event.body);
         let headers = [("webhook-id", id), ("webhook-timestamp", timestamp), ("webhook-signature", signature)];
-        let mut request = Request::post_bytes(endpoint.url().clone(), event.body.clone()).keeping(ANSWER_BYTES_MAX);
+        let request = Request::new(Method::POST, endpoint.url().clone());
+        let mut request = request.with_body("application/json", event.body.clone()).keeping(ANSWER_BYTES_MAX);
         for (name, value) in headers {
-            request = request.header(HeaderName::from_static(name), &value).ok()?;
+            request = request.with_header(HeaderName::from_static(name), &value).ok()?;
         }
         Some(request)
     }

@@ -26,7 +26,7 @@ pub(super) fn read(
     redactor: &Redactor,
 ) -> Outcome {
     let status = answer.status.as_u16();
-    let words = redactor.line(&String::from_utf8_lossy(answer.bytes()), WORDS_CHARS_MAX);
+    let words = redactor.line(&String::from_utf8_lossy(answer.kept()), WORDS_CHARS_MAX);
     let mut result = excerpt(status, &words);
     if answer.status.is_success() {
         return Outcome::done(Some(result));
