@@ -23,7 +23,7 @@ pub enum Wrong {
     #[error("target_url is no address: write it whole, such as https://example.com/page")]
     NoAddress,
     /// An address of another kind.
-    #[error("target_url begins with {0}: and a link leads to http and https only")]
+    #[error("target_url begins with {0} and a link leads to http and https only")]
     Scheme(String),
     /// A login in it, which is how one site is passed off as another.
     #[error("target_url has a user or a password in it, before the @: write it without")]

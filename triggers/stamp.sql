@@ -19,11 +19,12 @@ begin
     end if;
     new.error_message := null;
     new.requested_at := now();
-    new.requested_by := current_user;
+    -- Over HTTP, the server's own caller.
+    new.requested_by := coalesce(nullif(current_setting('rowcall.asked_by', true), ''), current_user);
     if claims <> '' then
         -- Set by PostgREST, or by anybody: text that is no JSON must not fail the user's statement.
         begin
-            new.requested_by := coalesce(claims::jsonb ->> 'sub', current_user);
+            new.requested_by := coalesce(claims::jsonb ->> 'sub', new.requested_by);
         exception when others then
             null;
         end;

@@ -8,7 +8,9 @@ stable
 set search_path = pg_catalog
 as $$
 declare
-    login constant text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+    login constant text := coalesce(
+        nullif(current_setting('rowcall.asked_by', true), ''), nullif(current_setting('role', true), 'none'), session_user
+    );
 begin
     return coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', login);
 exception when others then
@@ -31,6 +33,20 @@ begin
         ),
         false
     );
+end
+$$;
+
+-- How an order stands: while a change of its status is asked for, or nobody knows whether it took effect, as before that.
+create or replace function rowcall.order_standing(status text, metadata jsonb) returns text
+language plpgsql
+immutable
+set search_path = pg_catalog
+as $$
+begin
+    return case
+        when status = 'updating' or (status = 'unknown' and metadata ? 'action') then metadata ->> 'previous_status'
+        else status
+    end;
 end
 $$;
 
@@ -178,7 +194,12 @@ begin
         where l.id = found.id;
         perform pg_notify('rowcall', 'fulfillment_logs');
         return format('%s is %s now', label, case when found.accepted_at is null then 'tried' else 'looked up' end);
-    elsif found.accepted_at is null and not (named.network is not distinct from 'AT-iShare' and rowcall.is_paid(named.status)) then
+    elsif found.accepted_at is null
+        and not (
+            named.network is not distinct from 'AT-iShare'
+            and rowcall.is_paid(rowcall.order_standing(named.status, named.metadata))
+        )
+    then
         raise exception '% is % of the network %: it is not to be bought',
             label, coalesce(named.status, 'without status'), coalesce(named.network, 'none')
             using errcode = 'RC409', hint = 'which statuses count as paid stands in rowcall.fulfillment_settings';

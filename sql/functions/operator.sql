@@ -1,15 +1,17 @@
 -- The operator's verbs. The command line, the HTTP API and the dashboard call these and nothing else.
 
--- Who acts: the subject of the JWT that PostgREST verified, else the database role.
+-- Who acts: the subject of the JWT that PostgREST verified, else the caller of the HTTP server, else the database role.
 create or replace function rowcall.requester() returns text
 language plpgsql
 stable
 set search_path = pg_catalog
 as $$
+declare
+    login constant text := coalesce(nullif(current_setting('rowcall.asked_by', true), ''), current_user);
 begin
-    return coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', current_user);
+    return coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', login);
 exception when others then
-    return current_user;
+    return login;
 end
 $$;
 

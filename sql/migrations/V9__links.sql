@@ -1,4 +1,5 @@
--- Document 1 beyond codes: the queue of short links, and the queue of organizations that an outside system is told of.
+-- Document 1 beyond codes: the queues of short links, of organizations that an outside system is told of, and of orders whose
+-- status is changed at Fienta too; and what callers over HTTP are told twice.
 
 select rowcall.note_adopted('{links,organizations}', 'rowcall.links_key');
 
@@ -47,6 +48,8 @@ begin
     end loop;
     perform rowcall.require_carried('links', 'rowcall.links_key', 4);
     perform rowcall.require_carried('organizations', 'rowcall.organizations_key', 10);
+    -- The table of orders is there since fulfilment, with its key; what is asked of an order is carried from here on.
+    perform rowcall.require_carried('orders', 'rowcall.links_key', 4);
     perform rowcall.make_key('rowcall.links_key', 'links');
     perform rowcall.make_key('rowcall.organizations_key', 'organizations');
 end
@@ -83,6 +86,18 @@ alter table public.organizations
     add column if not exists updated_at timestamptz not null default now(),
     add column if not exists attempts integer not null default 0,
     add column if not exists max_attempts integer not null default 10,
+    add column if not exists next_retry_at timestamptz not null default now(),
+    add column if not exists error_message text,
+    add column if not exists generation integer not null default 0,
+    add column if not exists claim_token uuid,
+    add column if not exists claimed_by uuid,
+    add column if not exists claimed_until timestamptz,
+    add column if not exists requested_by text,
+    add column if not exists requested_at timestamptz;
+
+alter table public.orders
+    add column if not exists attempts integer not null default 0,
+    add column if not exists max_attempts integer not null default 4,
     add column if not exists next_retry_at timestamptz not null default now(),
     add column if not exists error_message text,
     add column if not exists generation integer not null default 0,
@@ -137,6 +152,9 @@ select rowcall.add_check('links', 'links_claim_is_whole',
 select rowcall.add_check('organizations', 'organizations_counts_are_sane', 'attempts >= 0 and max_attempts > 0 and generation >= 0');
 select rowcall.add_check('organizations', 'organizations_claim_is_whole',
     '(claimed_by is null) = (claimed_until is null) and (claimed_by is null or claim_token is not null)');
+select rowcall.add_check('orders', 'orders_counts_are_sane', 'attempts >= 0 and max_attempts > 0 and generation >= 0');
+select rowcall.add_check('orders', 'orders_claim_is_whole',
+    '(claimed_by is null) = (claimed_until is null) and (claimed_by is null or claim_token is not null)');
 
 alter table public.links set (
     fillfactor = 50,
@@ -144,6 +162,11 @@ alter table public.links set (
     autovacuum_vacuum_threshold = 1000
 );
 alter table public.organizations set (
+    fillfactor = 50,
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_threshold = 1000
+);
+alter table public.orders set (
     fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_threshold = 1000
@@ -164,4 +187,16 @@ create table if not exists rowcall.gone_endpoints (
     host text not null,
     gone_at timestamptz not null default now(),
     primary key (queue, endpoint)
+);
+
+-- What was answered to a request over HTTP that its caller named by an Idempotency-Key: the same request again gets the same
+-- answer, and changes nothing. Written with the change itself; the sweep removes what is older than a day.
+create table if not exists rowcall.answers (
+    caller text not null,
+    path text not null,
+    idempotency_key text not null,
+    body_digest bytea not null,
+    answer jsonb not null,
+    answered_at timestamptz not null default now(),
+    primary key (caller, path, idempotency_key)
 );

@@ -24,6 +24,7 @@ wanted (relation, privileges) as (
         ('supplier_reports', '{select,insert,update,delete}'),
         ('slugs', '{select,insert}'),
         ('gone_endpoints', '{select,insert,delete}'),
+        ('answers', '{select,insert,delete}'),
         ('work', '{select}'),
         ('queue_health', '{select}'),
         ('history', '{select}')

@@ -27,7 +27,7 @@ where q.paused
   and q.queue = any ($1::text[])
 union all
 select
-    'queue ' || q.queue,
+    'queue ' || string_agg(q.queue, ', ' order by q.queue),
     'problem',
     format(
         'the breaker of %s is open since %s: %s',
@@ -41,12 +41,13 @@ select
             when t.next_probe_at <= now() then 'when a worker looks'
             else format('in %s s', ceil(extract(epoch from t.next_probe_at - now())))
         end,
-        q.queue
+        min(q.queue)
     )
 from rowcall.queues as q
 join rowcall.targets as t on t.target = q.target
 where t.state = 'open'
   and q.queue = any ($1::text[])
+group by t.target
 union all
 select
     'queue ' || e.queue,

@@ -98,6 +98,26 @@ from (
        or l.status in ('failed', 'unknown')
     union all
     select
+        'orders',
+        o.id::text,
+        format('order %s', o.id),
+        o.status::text,
+        o.status = 'updating',
+        o.attempts,
+        o.max_attempts,
+        o.error_message,
+        o.next_retry_at,
+        o.generation,
+        o.requested_by,
+        o.requested_at,
+        o.claimed_by,
+        o.claimed_until,
+        o.updated_at
+    from public.orders as o
+    where o.status = 'updating'
+       or (o.error_message is not null and o.status <> 'updating')
+    union all
+    select
         'links',
         l.id::text,
         coalesce(l.slug::text, format('link #%s', l.id)),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::integrations::Integration;
-use crate::integrations::fienta::Fienta;
-use crate::integrations::supplier::Supplier;
+use crate::integrations::fienta::{Fienta, Orders};
 use crate::integrations::organization::Organizations;
 use crate::integrations::shortlink::ShortLinks;
+use crate::integrations::supplier::Supplier;
 use crate::integrations::whatsapp::WhatsApp;
 use crate::store::queues;
 use crate::worker::Service;
@@ -19,6 +19,7 @@ pub(super) fn services(config: &Config) -> Vec<Service> {
             "codes" => Arc::new(Fienta::new(config.fienta.clone())),
             "actions" => Arc::new(WhatsApp::new(config.whatsapp.clone())),
             "fulfillment_logs" => Arc::new(Supplier::new(config.supplier.clone())),
+            "orders" => Arc::new(Orders::new(config.fienta.clone())),
             "links" => Arc::new(ShortLinks::new(config.links_base.as_ref())),
             "organizations" => Arc::new(Organizations::new(config.organizations.clone())),
             other => unreachable!("config knows no queue {other}"),

@@ -31,6 +31,16 @@ pub enum Role {
     Admin,
 }
 
+/// Who calls, as it stands on what they ask for: a JWT's `sub`, or its role; `api` for whoever has a token, or needs none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Caller(pub(super) String);
+
+impl Default for Caller {
+    fn default() -> Self {
+        Self("api".to_owned())
+    }
+}
+
 /// A secret that somebody must show.
 pub struct Token([u8; 32]);
 
@@ -69,13 +79,16 @@ impl Keys {
         self.admin.is_none() && self.reader.is_none() && self.jwt.is_none()
     }
 
-    fn role(&self, shown: &Shown) -> Option<Role> {
+    fn role(&self, shown: &Shown) -> Option<(Role, Caller)> {
         // Both are compared always, so that the time does not tell which one was closer.
         let is = |token: &Option<Token>| token.as_ref().is_some_and(|token| token.is(shown.secret()));
         match (is(&self.admin), is(&self.reader), shown) {
-            (true, _, _) => Some(Role::Admin),
-            (_, true, _) => Some(Role::Reader),
-            (_, _, Shown::Bearer(token)) => self.jwt.as_ref()?.role(token),
+            (true, _, _) => Some((Role::Admin, Caller::default())),
+            (_, true, _) => Some((Role::Reader, Caller::default())),
+            (_, _, Shown::Bearer(token)) => {
+                let (role, subject) = self.jwt.as_ref()?.bearer(token)?;
+                Some((role, Caller(subject)))
+            }
             (_, _, Shown::Basic(_)) => None,
         }
     }
@@ -116,19 +129,23 @@ impl Shown {
 /// Lets through who has at least this role.
 pub(super) async fn require(
     State((app, least)): State<(App, Role)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
+    let mut caller = Caller::default();
     if !app.keys.is_open() {
         let shown = Shown::read(request.headers())
             .ok_or_else(|| Refusal::unauthenticated("say who you are").hint("Authorization: Bearer <token>"))?;
-        let role = app.keys.role(&shown).ok_or_else(|| Refusal::unauthenticated("this token is not taken"))?;
+        let (role, shown_by) =
+            app.keys.role(&shown).ok_or_else(|| Refusal::unauthenticated("this token is not taken"))?;
         if matches!(shown, Shown::Basic(_)) {
             refuse_foreign(request.method(), request.headers())?;
         }
         if role < least {
             return Err(Refusal::forbidden("forbidden", "this token may not do that"));
         }
+        caller = shown_by;
     }
+    request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }

@@ -50,6 +50,7 @@ pub enum KeySetError {
 #[derive(Deserialize)]
 struct Claims {
     role: Option<String>,
+    sub: Option<String>,
     aud: Option<serde_json::Value>,
 }
 
@@ -75,8 +76,8 @@ impl Jwt {
         Ok(Self { keys })
     }
 
-    /// The role of a token's bearer; nothing when the token is not good.
-    pub(super) fn role(&self, token: &[u8]) -> Option<Role> {
+    /// What a token's bearer may do and who it is, by its `sub` or else its role; nothing when the token is not good.
+    pub(super) fn bearer(&self, token: &[u8]) -> Option<(Role, String)> {
         if token.len() > BYTES_MAX {
             return None;
         }
@@ -84,12 +85,13 @@ impl Jwt {
         let candidates = self.keys.iter().filter(|key| key.algorithm == header.alg);
         let named = candidates.filter(|key| key.id.is_none() || header.kid.is_none() || key.id == header.kid);
         let claims = named.into_iter().find_map(|key| claims(token, key))?;
-        match claims.role.as_deref() {
-            Some("service_role") => Some(Role::Admin),
+        let role = match claims.role.as_deref() {
+            Some("service_role") => Role::Admin,
             // Only keys of the project itself come without an audience.
-            Some("authenticated") if claims.aud.is_none() => None,
-            _ => Some(Role::User),
-        }
+            Some("authenticated") if claims.aud.is_none() => return None,
+            _ => Role::User,
+        };
+        Some((role, claims.sub.or(claims.role).unwrap_or_default()))
     }
 }
 

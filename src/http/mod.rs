@@ -5,7 +5,7 @@
 //! carries its request's id; nothing of a request but its method, its route and its id is logged.
 //!
 //! Layers of a request, from outside: observe (id, log line, headers) → panic to 500 → deadline → Host and Origin, where no
-//! token is configured → authentication → handler. Invariant: nothing here knows the worker.
+//! token is configured → authentication → who asks for a change, and its Idempotency-Key → handler. Invariant: nothing here knows the worker.
 
 pub mod server;
 pub mod auth;
@@ -15,6 +15,7 @@ mod origin;
 mod observe;
 mod errors;
 mod body;
+mod asking;
 mod health;
 mod api;
 mod links;
@@ -149,7 +150,7 @@ fn router(app: &App) -> Router {
     // What a provider calls carries its own proof, and the Host under which the provider knows us. Links are for everybody.
     let here = open
         .merge(api::reads().route_layer(only(Role::Reader)))
-        .merge(api::writes().route_layer(only(Role::Admin)))
+        .merge(api::writes().route_layer(from_fn_with_state(app.clone(), asking::read)).route_layer(only(Role::Admin)))
         .route_layer(from_fn_with_state(app.clone(), origin::guard));
     layered(here.merge(webhooks::routes()).merge(links::routes()), app).with_state(app.clone())
 }

@@ -14,6 +14,8 @@ pub mod settles;
 pub mod targets;
 pub mod workers;
 pub mod operator;
+pub mod asked;
+pub mod requests;
 pub mod actions;
 pub mod whatsapp;
 pub mod fulfillment;
@@ -25,7 +27,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, PoolError};
-use postgres_types::ToSql;
+use postgres_types::{Json, ToSql};
 use scopeguard::ScopeGuard;
 use tokio::time::timeout;
 use tokio_postgres::Row;
@@ -40,6 +42,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(35);
 pub struct Store {
     pool: Pool,
     answer_max: Duration,
+    /// Who asks for the changes that are made by it.
+    asked: Option<asked::Asked>,
 }
 
 impl std::fmt::Debug for Store {
@@ -158,7 +162,7 @@ fn discreet(answer: &DbError) -> String {
 impl Store {
     /// A store over a pool made by [`connect::Database::pool`].
     pub fn new(pool: Pool) -> Self {
-        Self { pool, answer_max: ANSWER_MAX }
+        Self { pool, answer_max: ANSWER_MAX, asked: None }
     }
 
     /// The same, that waits no longer than this for an answer.
@@ -208,6 +212,11 @@ pub(crate) async fn rows_on(
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
     let statement = connection.prepare_cached(sql).await?;
     connection.query(&statement, parameters).await
+}
+
+/// The JSON that a function answered; nothing where it answered null.
+pub(crate) fn json(row: &Row) -> Option<serde_json::Value> {
+    row.get::<_, Option<Json<serde_json::Value>>>(0).map(|Json(value)| value)
 }
 
 /// A table that changed under a prepared statement, or a pooler that lost it, makes its plan useless; the next try

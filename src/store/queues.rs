@@ -44,6 +44,15 @@ pub static FULFILLMENT_LOGS: Statements = Statements {
     next: Some(include_str!("../../sql/queues/fulfillment_logs/next.sql")),
 };
 
+/// Orders whose status is changed at Fienta too: `public.orders`. They share the codes' account.
+pub static ORDERS: Statements = Statements {
+    queue: "orders",
+    claim: include_str!("../../sql/queues/orders/claim.sql"),
+    settle: include_str!("../../sql/queues/orders/settle.sql"),
+    stands: include_str!("../../sql/queues/orders/stands.sql"),
+    next: None,
+};
+
 /// Short links: `public.links`.
 pub static LINKS: Statements = Statements {
     queue: "links",
@@ -63,7 +72,7 @@ pub static ORGANIZATIONS: Statements = Statements {
 };
 
 /// Every queue of this build.
-pub static ALL: [&Statements; 5] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &LINKS, &ORGANIZATIONS];
+pub static ALL: [&Statements; 6] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &ORDERS, &LINKS, &ORGANIZATIONS];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {

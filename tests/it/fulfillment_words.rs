@@ -410,7 +410,7 @@ async fn a_browser_sees_what_a_policy_shows_and_asks_for_no_bundle() {
     migrate::apply(&database).await.unwrap();
     let rows = Rows::of(&FULFILLMENT_LOGS, scratch).await;
     let published = "select string_agg(tablename, ' ' order by tablename) from pg_publication_tables where pubname = 'supabase_realtime'";
-    assert_eq!(rows.text(published).await, "actions fulfillment_logs messages orders");
+    assert_eq!(rows.text(published).await, "actions fulfillment_logs links messages orders organizations");
     rows.run(
         "create policy own_orders on orders to authenticated using (true) with check (true);
          create policy own_logs on fulfillment_logs to authenticated using (true) with check (true)",

@@ -18,6 +18,7 @@ mod breaker;
 mod shutdown;
 mod verbs;
 mod codes;
+mod orders;
 mod links;
 mod links_served;
 mod organizations;

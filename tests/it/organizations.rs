@@ -18,7 +18,8 @@ use crate::scratch::Scratch;
 use crate::web::Run;
 use crate::worker::TestWorker;
 
-const ROW: &str = "select to_jsonb(o) from organizations as o order by id limit 1";
+// Without what serde would not read: metadata may be deeper than it goes.
+const ROW: &str = "select to_jsonb(o) || jsonb_build_object('metadata', o.metadata - 'deep') from organizations as o order by id limit 1";
 
 struct World {
     db: TestDatabase,
@@ -511,7 +512,7 @@ async fn the_real_worker_tells_signed_and_logs_nothing_of_it() {
     run.terminate();
     run.ended().await;
     let log = run.log();
-    assert!(log.lines().count() > 20, "{log}");
+    assert!(log.matches("Attempt ended").count() >= 2, "{log}");
     for private in ["Serwaa", "hunter2", &SECRET[6..], "b2xkLXNlY3JldC", "plan-of-ama", "v1,"] {
         assert!(!log.contains(private), "{private}: {:?}", log.lines().find(|line| line.contains(private)));
     }

@@ -6,15 +6,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::http::App;
+use crate::http::asking::Asking;
 use crate::http::body::{Asked, Object, Part};
 use crate::http::errors::Refusal;
 use crate::store::operator::{Attempt, HistoryFilter, Status};
 
 /// The most attempts in one answer.
-const HISTORY_MAX: i64 = 1000;
+const HISTORY_MAX: i32 = 1000;
 
 /// The attempts in an answer when nobody says how many.
-const HISTORY: i64 = 20;
+const HISTORY: i32 = 20;
 
 /// Which attempts to show.
 #[derive(Debug, Deserialize)]
@@ -22,7 +23,7 @@ const HISTORY: i64 = 20;
 pub(super) struct HistoryQuery {
     queue: Option<String>,
     key: Option<String>,
-    limit: Option<i64>,
+    limit: Option<i32>,
 }
 
 /// `GET /api/status`: as `rowcall status --json`.
@@ -35,53 +36,59 @@ pub(super) async fn history(
     State(app): State<App>,
     Asked(HistoryQuery { queue, key, limit }): Asked<HistoryQuery>,
 ) -> Result<Json<Vec<Attempt>>, Refusal> {
-    let limit = limit.unwrap_or(HISTORY);
-    if !(1..=HISTORY_MAX).contains(&limit) {
-        return Err(Refusal::bad_request("invalid_query", format!("limit must be from 1 to {HISTORY_MAX}")));
-    }
+    let limit = i64::from(self::limit(limit)?);
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     Ok(Json(app.store.history(&HistoryFilter { queue: given(queue), key: given(key), limit }).await?))
 }
 
 /// `POST /api/queues/{queue}/pause` with `{"reason": "…"}`.
 pub(super) async fn pause(
-    State(app): State<App>,
+    Asking(store): Asking,
     Part(queue): Part<String>,
     Object(body): Object,
 ) -> Result<Json<Value>, Refusal> {
     let reason = body.get("reason").and_then(Value::as_str).unwrap_or_default();
-    said(&app.store.pause(&queue, reason).await?)
+    said(&store.pause(&queue, reason).await?)
 }
 
 /// `POST /api/queues/{queue}/resume`
-pub(super) async fn resume(State(app): State<App>, Part(queue): Part<String>) -> Result<Json<Value>, Refusal> {
-    said(&app.store.resume(&queue).await?)
+pub(super) async fn resume(Asking(store): Asking, Part(queue): Part<String>) -> Result<Json<Value>, Refusal> {
+    said(&store.resume(&queue).await?)
 }
 
 /// `POST /api/queues/{queue}/rows/{key}/retry`
 pub(super) async fn retry(
-    State(app): State<App>,
+    Asking(store): Asking,
     Part((queue, key)): Part<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    said(&app.store.retry(&queue, &key).await?)
+    said(&store.retry(&queue, &key).await?)
 }
 
 /// `POST /api/queues/{queue}/rows/{key}/cancel`
 pub(super) async fn cancel(
-    State(app): State<App>,
+    Asking(store): Asking,
     Part((queue, key)): Part<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    said(&app.store.cancel(&queue, &key).await?)
+    said(&store.cancel(&queue, &key).await?)
 }
 
 /// `POST /api/queues/{queue}/rows/{key}/resolve` with `{"verdict": "done" | "failed", "note": "…"}`.
 pub(super) async fn resolve(
-    State(app): State<App>,
+    Asking(store): Asking,
     Part((queue, key)): Part<(String, String)>,
     Object(body): Object,
 ) -> Result<Json<Value>, Refusal> {
     let given = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    said(&app.store.resolve(&queue, &key, given("verdict"), given("note")).await?)
+    said(&store.resolve(&queue, &key, given("verdict"), given("note")).await?)
+}
+
+/// How many attempts to show.
+pub(super) fn limit(wanted: Option<i32>) -> Result<i32, Refusal> {
+    let limit = wanted.unwrap_or(HISTORY);
+    if (1..=HISTORY_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Refusal::bad_request("invalid_query", format!("limit must be from 1 to {HISTORY_MAX}")))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every verb ends with it")]
