@@ -323,7 +323,10 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
-        assert_eq!(config.queues, ["codes", "actions", "fulfillment_logs", "orders", "links", "organizations"]);
+        assert_eq!(
+            config.queues,
+            ["codes", "actions", "fulfillment_logs", "orders", "fienta_checks", "links", "organizations"]
+        );
         assert_eq!(config.supplier.profile.name, "at-ishare");
     }
 

@@ -251,7 +251,7 @@ begin
             when asked = '{}' and rowcall.field_faults(payload, new_terms || terms) = '{}'
                 then '{"new_discount_percent": "or another of new_discount_amount, new_max_uses, new_expires_at and new_description is missing"}'
             else '{}'
-        end
+        end::jsonb
     );
     perform rowcall.ask_by(payload);
     found := rowcall.living_code(request_code_update.code);
@@ -502,7 +502,15 @@ as $$
     ) as h
 $$;
 
--- GET /api/monitoring/status: the workers, and how each queue is worked.
+-- POST /api/monitoring/check-now: the codes are compared with those in Fienta.
+create or replace function rowcall.request_check() returns jsonb
+language sql
+set search_path = pg_catalog
+as $$
+    select jsonb_build_object('success', true, 'message', rowcall.check_codes_now())
+$$;
+
+-- GET /api/monitoring/status: the workers, what the last check of the codes has shown, and how each queue is worked.
 create or replace function rowcall.monitoring_status() returns jsonb
 language sql
 stable
@@ -528,6 +536,20 @@ as $$
                 'started_at', w.started_at, 'heartbeat_at', w.heartbeat_at
             ) order by w.started_at), '[]')
             from worker as w
+        ),
+        'monitoring', (
+            select jsonb_build_object(
+                'status', f.status,
+                'checked_at', f.checked_at,
+                'error', f.error_message,
+                'codes_in_fienta', f.listed,
+                'codes_compared', f.compared,
+                'usage', f.usage,
+                'drift_count', f.drift_count,
+                'drift', f.drift
+            )
+            from public.fienta_checks as f
+            where f.name = 'codes'
         ),
         'queues', (
             select coalesce(jsonb_object_agg(h.queue, jsonb_build_object(

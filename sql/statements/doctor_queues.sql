@@ -90,3 +90,18 @@ union all
     order by not w.needs_person, w.requested_at
     limit 5
 )
+union all
+(
+    select
+        'queue fienta_checks',
+        'note',
+        format(
+            'at %s, %s of the codes stood here and in Fienta differently, such as %s (%s)',
+            to_char(f.checked_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"'), f.drift_count,
+            f.drift -> 0 ->> 'code', replace(f.drift -> 0 ->> 'drift', '_', ' ')
+        ),
+        'see them all: select d ->> ''code'', d ->> ''drift'', d -> ''values'' from public.fienta_checks, jsonb_array_elements(drift) as d;'
+    from public.fienta_checks as f
+    where f.drift_count > 0
+      and 'fienta_checks' = any ($1::text[])
+)

@@ -38,5 +38,5 @@ where i.relkind = 'i'
       'fulfillment_logs_reference_idx', 'fulfillment_logs_provider_reference_idx', 'supplier_reports_news_key',
       'supplier_reports_open_idx', 'supplier_reports_log_idx', 'supplier_reports_told_idx',
       'links_due_idx', 'links_stopped_idx', 'links_slug_key', 'organizations_due_idx', 'organizations_stopped_idx',
-      'orders_due_idx', 'orders_stopped_idx', 'answers_answered_at_idx'
+      'orders_due_idx', 'orders_stopped_idx', 'fienta_checks_due_idx', 'answers_answered_at_idx'
   )

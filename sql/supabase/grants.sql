@@ -46,6 +46,9 @@ begin
         }'::name[]
     );
     perform rowcall.grant_table(
+        'fienta_checks', 'select', carried || '{name,status,checked_at,listed,compared,usage,drift,drift_count}'::name[]
+    );
+    perform rowcall.grant_table(
         'links',
         'select, insert (target_url, status, metadata, expires_at), update (target_url, status, metadata, expires_at, updated_at)',
         carried || '{slug,short_url,clicks,last_clicked_at}'::name[]

@@ -118,6 +118,25 @@ from (
        or (o.error_message is not null and o.status <> 'updating')
     union all
     select
+        'fienta_checks',
+        f.id::text,
+        format('the check of %s', f.name),
+        f.status,
+        f.status = 'checking',
+        f.attempts,
+        f.max_attempts,
+        f.error_message,
+        f.next_retry_at,
+        f.generation,
+        f.requested_by,
+        f.requested_at,
+        f.claimed_by,
+        f.claimed_until,
+        f.updated_at
+    from public.fienta_checks as f
+    where f.status in ('checking', 'failed')
+    union all
+    select
         'links',
         l.id::text,
         coalesce(l.slug::text, format('link #%s', l.id)),

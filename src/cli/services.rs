@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::integrations::Integration;
-use crate::integrations::fienta::{Fienta, Orders};
+use crate::integrations::fienta::{Checks, Fienta, Orders};
 use crate::integrations::organization::Organizations;
 use crate::integrations::shortlink::ShortLinks;
 use crate::integrations::supplier::Supplier;
@@ -20,6 +20,7 @@ pub(super) fn services(config: &Config) -> Vec<Service> {
             "actions" => Arc::new(WhatsApp::new(config.whatsapp.clone())),
             "fulfillment_logs" => Arc::new(Supplier::new(config.supplier.clone())),
             "orders" => Arc::new(Orders::new(config.fienta.clone())),
+            "fienta_checks" => Arc::new(Checks::new(config.fienta.clone())),
             "links" => Arc::new(ShortLinks::new(config.links_base.as_ref())),
             "organizations" => Arc::new(Organizations::new(config.organizations.clone())),
             other => unreachable!("config knows no queue {other}"),

@@ -29,12 +29,13 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 38] = [
+static CURRENT: [(&str, &str); 41] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
     ("sql/kept/fulfillment.sql", include_str!("../../sql/kept/fulfillment.sql")),
     ("sql/kept/orders.sql", include_str!("../../sql/kept/orders.sql")),
+    ("sql/kept/fienta_checks.sql", include_str!("../../sql/kept/fienta_checks.sql")),
     ("sql/kept/links.sql", include_str!("../../sql/kept/links.sql")),
     ("sql/kept/organizations.sql", include_str!("../../sql/kept/organizations.sql")),
     ("sql/functions/grants.sql", include_str!("../../sql/functions/grants.sql")),
@@ -52,6 +53,7 @@ static CURRENT: [(&str, &str); 38] = [
     ("sql/functions/supplier.sql", include_str!("../../sql/functions/supplier.sql")),
     ("sql/functions/fulfillment_api.sql", include_str!("../../sql/functions/fulfillment_api.sql")),
     ("sql/functions/orders.sql", include_str!("../../sql/functions/orders.sql")),
+    ("sql/functions/fienta_checks.sql", include_str!("../../sql/functions/fienta_checks.sql")),
     ("sql/functions/links.sql", include_str!("../../sql/functions/links.sql")),
     ("sql/functions/organizations.sql", include_str!("../../sql/functions/organizations.sql")),
     ("sql/functions/requests.sql", include_str!("../../sql/functions/requests.sql")),
@@ -62,6 +64,7 @@ static CURRENT: [(&str, &str); 38] = [
     ("triggers/actions.sql", include_str!("../../triggers/actions.sql")),
     ("triggers/fulfillment.sql", include_str!("../../triggers/fulfillment.sql")),
     ("triggers/orders.sql", include_str!("../../triggers/orders.sql")),
+    ("triggers/fienta_checks.sql", include_str!("../../triggers/fienta_checks.sql")),
     ("triggers/links.sql", include_str!("../../triggers/links.sql")),
     ("triggers/organizations.sql", include_str!("../../triggers/organizations.sql")),
     ("sql/kept/templates.sql", include_str!("../../sql/kept/templates.sql")),

@@ -48,7 +48,13 @@ pub struct Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("pool", &self.pool.status()).field("answer_max", &self.answer_max).finish()
+        let Self { pool, answer_max, asked } = self;
+        let pool = pool.status();
+        f.debug_struct("Store")
+            .field("pool", &pool)
+            .field("answer_max", answer_max)
+            .field("asked", &asked.is_some())
+            .finish()
     }
 }
 

@@ -53,6 +53,15 @@ pub static ORDERS: Statements = Statements {
     next: None,
 };
 
+/// Monitoring: `public.fienta_checks`, one row. The codes here are compared with those in Fienta.
+pub static FIENTA_CHECKS: Statements = Statements {
+    queue: "fienta_checks",
+    claim: include_str!("../../sql/queues/fienta_checks/claim.sql"),
+    settle: include_str!("../../sql/queues/fienta_checks/settle.sql"),
+    stands: include_str!("../../sql/queues/fienta_checks/stands.sql"),
+    next: None,
+};
+
 /// Short links: `public.links`.
 pub static LINKS: Statements = Statements {
     queue: "links",
@@ -72,7 +81,8 @@ pub static ORGANIZATIONS: Statements = Statements {
 };
 
 /// Every queue of this build.
-pub static ALL: [&Statements; 6] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &ORDERS, &LINKS, &ORGANIZATIONS];
+pub static ALL: [&Statements; 7] =
+    [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &ORDERS, &FIENTA_CHECKS, &LINKS, &ORGANIZATIONS];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {

@@ -58,6 +58,11 @@ impl Store {
         self.change("select rowcall.process_now()", &[], "have everything looked at").await
     }
 
+    /// `rowcall.request_check()`: the codes are compared with those in Fienta.
+    pub async fn request_check(&self) -> Result<Value, StoreError> {
+        self.change("select rowcall.request_check()", &[], "ask for a check").await
+    }
+
     /// `rowcall.actions_status()`: how many requests are not done.
     pub async fn actions_status(&self) -> Result<Value, StoreError> {
         let rows = self.rows("select rowcall.actions_status()", &[], || "count the actions".to_owned()).await?;

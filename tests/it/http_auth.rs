@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::scratch::Scratch;
 use crate::web::{ADMIN, READER, Web, locked, open, raw, refused, told};
 
-const SECRET: &str = "the-hs256-secret-of-a-supabase-project";
+pub(crate) const SECRET: &str = "the-hs256-secret-of-a-supabase-project";
 
 /// Asks for something that only an admin may, and that changes nothing.
 fn retry(web: &Web) -> RequestBuilder {
@@ -161,7 +161,7 @@ async fn another_address_than_this_machines_needs_the_admins_token() {
     assert!(bind(locked()).await.is_ok());
 }
 
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
@@ -175,7 +175,7 @@ fn jwt(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> Strin
     format!("{message}.{}", part(&sign(message.as_bytes())))
 }
 
-fn hs256(claims: &Value, secret: &[u8]) -> String {
+pub(crate) fn hs256(claims: &Value, secret: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     jwt(&json!({ "alg": "HS256", "typ": "JWT" }), claims, |message| hmac::sign(&key, message).as_ref().to_vec())
 }

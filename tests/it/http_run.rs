@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::scratch::{Said, Scratch};
@@ -62,14 +63,14 @@ async fn an_idle_connection_holds_up_no_shutdown() {
     let mut run = Run::start(&scratch, &[]);
     let address = run.address().await;
     ready(address).await;
-    let kept = tokio::spawn(async move {
-        raw(address, format!("GET /livez HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes()).await
-    });
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    kept.write_all(format!("GET /livez HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes()).await.unwrap();
+    // Answered, so that it is known to be idle.
+    kept.read_exact(&mut [0; 15]).await.unwrap();
     let _silent = TcpStream::connect(address).await.unwrap();
     run.terminate();
     assert!(run.ended().await.success());
     assert!(!run.log().contains("not answered in time"), "{}", run.log());
-    kept.await.unwrap();
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use super::App;
 
 /// For the index.
-pub(super) const PATHS: [&str; 18] = [
+pub(super) const PATHS: [&str; 19] = [
     "GET /api/status",
     "GET /api/history?queue=&key=&limit=",
     "POST /api/queues/{queue}/pause",
@@ -25,6 +25,7 @@ pub(super) const PATHS: [&str; 18] = [
     "POST /api/actions/process-now",
     "GET /api/actions/{status|history}?limit=",
     "GET /api/monitoring/status",
+    "POST /api/monitoring/check-now",
     "POST /action-feedback",
     "GET /api/actions/{id}",
     "GET /api/orders/fulfillment?orderId=",
@@ -60,6 +61,7 @@ pub(super) fn writes() -> Router<App> {
         .route("/api/actions/orders/{id}/update", post(requests::update_order))
         .route("/api/actions/links/create", post(requests::create_link))
         .route("/api/actions/organizations/{id}/sync", post(requests::sync_organization))
+        .route("/api/monitoring/check-now", post(requests::check_now))
         .route("/api/actions/process-now", post(requests::process_now))
         .route("/action-feedback", post(actions::feedback))
         .route("/api/orders/fulfillment", post(fulfillment::act))

@@ -64,6 +64,11 @@ pub(super) async fn process_now(Asking(store): Asking) -> Accepted {
     Ok((StatusCode::ACCEPTED, Json(store.process_now().await?)))
 }
 
+/// `POST /api/monitoring/check-now`
+pub(super) async fn check_now(Asking(store): Asking) -> Accepted {
+    Ok((StatusCode::ACCEPTED, Json(store.request_check().await?)))
+}
+
 /// `GET /api/actions/status`
 pub(super) async fn status(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     Ok(Json(app.store.actions_status().await?))

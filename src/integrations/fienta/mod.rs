@@ -9,6 +9,7 @@
 //! lease that is not renewed must be longer. That one operation runs at a time is the queue's business, not ours.
 
 mod answer;
+mod check;
 mod cli;
 mod listing;
 mod order;
@@ -23,6 +24,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use self::answer::{AGAIN, Kind, Said, failure, interrupted, last_words};
+pub use self::check::Checks;
 use self::cli::{Cli, not_known, rest, uncertain_if};
 use self::listing::{Place, Standing};
 pub use self::order::Orders;

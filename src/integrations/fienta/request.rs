@@ -185,7 +185,7 @@ impl Metadata {
         }
     }
 
-    fn terms(&self, prefix: &str) -> Result<Terms, Wrong> {
+    pub(super) fn terms(&self, prefix: &str) -> Result<Terms, Wrong> {
         let key = |name: &str| format!("{prefix}{name}");
         let discount_percent =
             self.read_key(&key("discount_percent"), "a number above 0 and up to 100, like 20", |v| {

@@ -104,6 +104,11 @@ enum Verb {
         #[arg(long)]
         status: Option<String>,
     },
+    /// A customer uses a code; what the real CLI has not.
+    Redeem {
+        #[arg(long)]
+        code: String,
+    },
     /// A customer orders; what the real CLI has not.
     Buy {
         #[arg(long)]
@@ -138,7 +143,7 @@ impl Verb {
             | Self::Delete { common, .. }
             | Self::List { common }
             | Self::Orders { common, .. } => Some(common),
-            Self::Buy { .. } | Self::Fault(_) | Self::Linger => None,
+            Self::Redeem { .. } | Self::Buy { .. } | Self::Fault(_) | Self::Linger => None,
         }
     }
 
@@ -151,6 +156,7 @@ impl Verb {
             Self::List { .. } => "list",
             Self::Orders { status: Some(_), .. } => "orders",
             Self::Orders { status: None, .. } => "order",
+            Self::Redeem { .. } => "redeem",
             Self::Buy { .. } => "buy",
             Self::Fault(_) => "fault",
             Self::Linger => "linger",
@@ -174,6 +180,7 @@ pub fn run(args: FientaArgs) -> ExitCode {
     let FientaArgs { state, delay_ms, verb } = args;
     let ended = State::open(&state).and_then(|state| match &verb {
         Verb::Fault(fault) => state.queue(fault).map(|()| ExitCode::SUCCESS),
+        Verb::Redeem { code } => verbs::redeem(&state, code).map(|()| ExitCode::SUCCESS),
         Verb::Buy { id, status } => verbs::buy(&state, id, status).map(|()| ExitCode::SUCCESS),
         Verb::Linger => fault::linger(&state),
         operation => operate(&state, operation, delay_ms),

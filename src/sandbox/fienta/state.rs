@@ -28,6 +28,8 @@ pub(super) struct Entry {
     pub(super) expires_at: Option<String>,
     pub(super) description: Option<String>,
     pub(super) edit_url: String,
+    #[serde(default)]
+    pub(super) used: u64,
 }
 
 /// An order as the fake has it.

@@ -95,7 +95,9 @@ pub(super) fn reply(state: &State, verb: &Verb) -> Result<Reply> {
         Verb::Delete { code, discount_id, .. } => delete(state, code, discount_id.as_deref()),
         Verb::List { .. } => Ok(Reply::Yes { code: None, data: json!({"codes": state.codes()?}) }),
         Verb::Orders { id, status, .. } => order(state, id, status.as_deref()),
-        Verb::Buy { .. } | Verb::Fault(_) | Verb::Linger => Ok(Reply::no("validation", None, "no operation")),
+        Verb::Redeem { .. } | Verb::Buy { .. } | Verb::Fault(_) | Verb::Linger => {
+            Ok(Reply::no("validation", None, "no operation"))
+        }
     }
 }
 
@@ -172,6 +174,14 @@ fn delete(state: &State, code: &str, discount_id: Option<&str>) -> Result<Reply>
     state.note_effect("delete", code, &Value::Null)?;
     println!("Deleted {}", now.code);
     Ok(Reply::Yes { code: Some(now.code), data: json!({}) })
+}
+
+/// A customer uses a code.
+pub(super) fn redeem(state: &State, code: &str) -> Result<()> {
+    let _lock = state.lock()?;
+    let Some(mut now) = state.code(code)? else { anyhow::bail!("no discount code {code}") };
+    now.used += 1;
+    state.put(&now)
 }
 
 /// A customer orders.
