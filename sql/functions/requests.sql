@@ -133,7 +133,8 @@ as $$
     )
 $$;
 
--- Metadata without what an earlier request left behind. What is given with it is asked for now.
+-- Metadata without what an earlier request left behind, but for the status to go back to, which the trigger replaces when that is
+-- over. What is given with it is asked for now.
 create or replace function rowcall.ask_with(metadata jsonb, given jsonb) returns jsonb
 language sql
 immutable
@@ -141,8 +142,8 @@ set search_path = pg_catalog
 as $$
     select case jsonb_typeof(metadata) when 'object' then metadata else '{}' end
         - '{
-            action,requested_at,request_method,previous_status,action_failed,action_error,failed_at,new_discount_percent,
-            new_discount_amount,new_max_uses,new_expires_at,new_description,new_code,new_status,new_metadata,renamed_to
+            action,requested_at,request_method,action_failed,action_error,failed_at,new_discount_percent,new_discount_amount,
+            new_max_uses,new_expires_at,new_description,new_code,new_status,new_metadata,renamed_to
         }'::text[]
         || jsonb_strip_nulls(given - '{code,request_method}'::text[])
 $$;

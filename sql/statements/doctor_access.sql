@@ -4,7 +4,8 @@ with queue_table as (
     select c.oid::regclass as relation
     from pg_class as c
     where c.relnamespace = 'public'::regnamespace
-      and c.relname = any ($1::text[] || case when 'fulfillment_logs' = any ($1::text[]) then array['orders'] end)
+      and c.relname = any ($1::text[] || case when 'fulfillment_logs' = any ($1::text[]) then array['orders'] end
+          || case when 'fienta_checks' = any ($1::text[]) then array['codes'] end)
 ),
 
 wanted (relation, privileges) as (

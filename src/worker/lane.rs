@@ -58,7 +58,8 @@ pub(super) struct Slot(Arc<Lane>);
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::AcqRel);
-        if self.0.hungry.load(Ordering::Acquire) {
+        // Where others go first, the settle wakes the claimer.
+        if self.0.hungry.load(Ordering::Acquire) && !self.0.policy().yields() {
             self.0.woken.notify_one();
         }
     }

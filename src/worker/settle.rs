@@ -28,6 +28,9 @@ const BATCH_MAX: usize = 1000;
 const LOCKED_FIRST: Duration = Duration::from_millis(50);
 const LOCKED_MAX: Duration = Duration::from_secs(2);
 
+/// How long a queue leaves it to those that share its target to go first. What it claims starts no sooner than its rate allows.
+const YIELD: Duration = Duration::from_millis(100);
+
 /// Statements of a lane that write at the same time: one computes while the other waits for its commit.
 pub(super) const SETTLERS: usize = 2;
 
@@ -164,7 +167,11 @@ impl Settler {
         }
         let ways: std::collections::HashMap<&str, &str> =
             settled.iter().map(|s| (s.key.as_str(), s.settled_as.as_str())).collect();
-        let mut wake = bounded;
+        let yields = self.lane.policy().yields();
+        if yields {
+            self.lane.wake_in(YIELD);
+        }
+        let mut wake = bounded && !yields;
         for settlement in batch {
             let key = settlement.job.key.as_str();
             match ways.get(key).copied() {
@@ -177,7 +184,7 @@ impl Settler {
                 }
                 Some("superseded") => {
                     debug!(queue = settlement.job.queue, key, "The request had changed; the newest one is next");
-                    wake = true;
+                    wake = !yields;
                 }
                 Some("retry" | "wait") => self.lane.wake_in(settlement.delay),
                 Some(_) => {}

@@ -8,9 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::scratch::{Said, Scratch};
-use crate::web::{
-    ADMIN, APP_SECRET, INFOBIP_SECRET, READER, Run, STAND_INS, VERIFY_TOKEN, client, json, raw, read, told,
-};
+use crate::web::{ADMIN, APP_SECRET, INFOBIP_SECRET, READER, Run, STAND_INS, VERIFY_TOKEN, client, json, read, told};
 
 async fn ready(address: SocketAddr) {
     let began = std::time::Instant::now();

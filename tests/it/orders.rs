@@ -410,6 +410,19 @@ async fn codes_and_orders_keep_fienta_to_one_operation_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_codes_do_not_keep_an_order_waiting() {
+    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    let _worker = Binary::start(&db, &fake).await;
+    assert!(fake.cli(&["buy", "--id=T-1"]).status.success());
+    db.ask(8).await;
+    db.eventually("codes are under way", "exists (select from codes where status = 'active')").await;
+    db.run("insert into orders (status, metadata) values ('updating', '{\"fienta_order_id\": \"T-1\", \"new_status\": \"completed\"}')").await;
+    all_ended(&db).await;
+    let left: i64 = db.get("select count(*) from codes where status = 'creating'").await;
+    assert!(left >= 3, "it did not wait for all of them: {left} are left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_table_of_orders_that_was_there_is_adopted_or_refused_with_what_mends_it() {
     let db = TestDatabase::empty().await;
     db.run(
