@@ -29,7 +29,7 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 41] = [
+static CURRENT: [(&str, &str); 43] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
@@ -56,7 +56,9 @@ static CURRENT: [(&str, &str); 41] = [
     ("sql/functions/fienta_checks.sql", include_str!("../../sql/functions/fienta_checks.sql")),
     ("sql/functions/links.sql", include_str!("../../sql/functions/links.sql")),
     ("sql/functions/organizations.sql", include_str!("../../sql/functions/organizations.sql")),
+    ("sql/functions/faults.sql", include_str!("../../sql/functions/faults.sql")),
     ("sql/functions/requests.sql", include_str!("../../sql/functions/requests.sql")),
+    ("sql/functions/monitoring.sql", include_str!("../../sql/functions/monitoring.sql")),
     ("triggers/stamp.sql", include_str!("../../triggers/stamp.sql")),
     ("triggers/ring.sql", include_str!("../../triggers/ring.sql")),
     ("triggers/complete.sql", include_str!("../../triggers/complete.sql")),
