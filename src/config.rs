@@ -2,10 +2,12 @@
 //!
 //! Secrets are `SecretString`s from here on, so that no log and no debug output can show them.
 
+mod fluent;
 mod http;
 mod providers;
 mod links;
 mod organizations;
+mod crm;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +18,9 @@ use secrecy::SecretString;
 use crate::http::Settings as HttpSettings;
 use crate::http::jwt::KeySetError;
 use crate::integrations::command::own_binary;
+use crate::integrations::crm as crms;
 use crate::integrations::fienta;
+use crate::integrations::fluent::Settings as FluentSettings;
 use crate::integrations::monitor::{Monitor, MonitorError};
 use crate::integrations::supplier::profile::ProfileError;
 use crate::integrations::{organization, supplier, whatsapp};
@@ -126,8 +130,12 @@ pub struct Config {
     pub fienta: fienta::Settings,
     /// The provider of WhatsApp, and the agent.
     pub whatsapp: whatsapp::Settings,
+    /// The CRMs.
+    pub crm: crms::Settings,
     /// The supplier of data bundles.
     pub supplier: supplier::Settings,
+    /// The site with FluentSupport.
+    pub fluent: FluentSettings,
     /// Where short links are served, as the world sees it; nothing where they are not.
     pub links_base: Option<Url>,
     /// Who is told of organizations, and what.
@@ -185,6 +193,8 @@ impl Config {
         let database = database(environment)?;
         let listen = listen(environment)?.unwrap_or_else(|| database.clone());
         let whatsapp = providers::whatsapp(environment)?;
+        let crm = crm::crm(environment)?;
+        let supplier = providers::supplier(environment)?;
         Ok(Self {
             database,
             listen,
@@ -195,10 +205,12 @@ impl Config {
                 .get("ROWCALL_MONITOR_URL")
                 .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
                 .transpose()?,
-            http: http::settings(environment, &whatsapp.meta)?,
+            http: http::settings(environment, &whatsapp.meta, &crm, &supplier)?,
             fienta: fienta_settings(environment)?,
+            crm,
             whatsapp,
-            supplier: providers::supplier(environment)?,
+            fluent: fluent::settings(environment)?,
+            supplier,
             links_base: links::base_url(environment)?,
             organizations: organizations::settings(environment)?,
         })
@@ -261,6 +273,17 @@ fn switch(environment: &impl Environment, variable: &'static str, default: bool)
     }
 }
 
+fn whole(
+    environment: &impl Environment,
+    variable: &'static str,
+    default: u32,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<u32, ConfigError> {
+    let Some(text) = environment.get(variable) else { return Ok(default) };
+    let number = text.trim().parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| value(variable, &text, &format!("a whole number from {} to {}", range.start(), range.end())))
+}
+
 fn value(variable: &'static str, value: &str, expected: &str) -> ConfigError {
     let value = value.chars().take(80).collect();
     ConfigError::Value { variable, value, expected: expected.to_owned() }
@@ -299,6 +322,12 @@ mod tests {
             ("AT_ISHARE_CALLBACK_URL", "https://example.com/?x=1", "without ?"),
             ("AT_ISHARE_API_KEY", "two words", "white space"),
             ("AT_ISHARE_API_SECRET", "é", "no header can carry"),
+            ("FLUENT_API_URL", "example.com", "http or https"),
+            ("FLUENT_API_URL", "http://support.example.com", "an https address"),
+            ("FLUENT_API_URL", "http://203.0.113.7", "an https address"),
+            ("FLUENT_API_URL", "http://[2001:db8::7]", "an https address"),
+            ("FLUENT_DATE_FILTER", "17.10.2025", "such as 2025-10-17"),
+            ("FLUENT_SITE_TIMEZONE", "Mars/Olympus", "such as Europe/Tallinn"),
             ("LINKS_BASE_URL", "go.example.com", "an http or https address"),
             ("LINKS_BASE_URL", "https://go.example.com/?to=", "an http or https address"),
             ("ORGANIZATION_SYNC_URL", "http://example.com/", "must begin with https://"),
@@ -323,10 +352,19 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
-        assert_eq!(
-            config.queues,
-            ["codes", "actions", "fulfillment_logs", "orders", "fienta_checks", "links", "organizations"]
-        );
+        let queues = [
+            "codes",
+            "actions",
+            "fulfillment_logs",
+            "crm_sync_queue",
+            "crm_orders",
+            "fluent_sync_status",
+            "orders",
+            "fienta_checks",
+            "links",
+            "organizations",
+        ];
+        assert_eq!(config.queues, queues);
         assert_eq!(config.supplier.profile.name, "at-ishare");
     }
 
@@ -341,6 +379,8 @@ mod tests {
             "AGENT_API_KEY",
             "AT_ISHARE_API_KEY",
             "AT_ISHARE_API_SECRET",
+            "FLUENT_API_USERNAME",
+            "FLUENT_API_PASSWORD",
         ];
         let token = "hidden-hidden-hidden";
         let mut pairs = vec![

@@ -109,6 +109,7 @@ impl From<Failure> for Outcome {
             result: None,
             error: Some(failure.message),
             fault: Some(failure.fault),
+            target: None,
             rest: failure.rest,
             unasked: failure.unasked,
         }

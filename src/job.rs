@@ -1,7 +1,8 @@
 //! A job: one due row, as the claim hands it to an operation.
 //!
 //! It is made by `claim.sql` and by nothing else. The payload is carried as the JSON text that Postgres sent and is
-//! parsed by the integration that knows its shape, so an operation that needs no payload pays for no parsing.
+//! parsed by the integration that knows its shape, so an operation that needs no payload pays for no parsing. It may hold
+//! people and secrets, so debug output leaves it out.
 
 use std::fmt;
 

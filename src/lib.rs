@@ -11,7 +11,9 @@ pub mod failure;
 pub mod queue;
 pub mod retry;
 pub mod rate;
+pub mod schedule;
 pub mod readiness;
+pub mod notice;
 pub mod sheet;
 pub mod link;
 

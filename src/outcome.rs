@@ -58,6 +58,9 @@ pub struct Outcome {
     pub error: Option<String>,
     /// Whose fault it is, where it is one; decides about the breaker.
     pub fault: Option<Fault>,
+    /// Whose breaker that is, where the queue's provider is many for its purposes: one tenant's access, not everybody's.
+    /// Nothing means the queue's target.
+    pub target: Option<String>,
     /// How long nothing at all should start on the target.
     pub rest: Option<Duration>,
     /// The provider was not asked, so that a probe proves nothing.
@@ -67,12 +70,13 @@ pub struct Outcome {
 impl fmt::Debug for Outcome {
     /// What the provider answered and what is told of it can quote a person, and are left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verdict, delay, uncertain, result: _, error: _, fault, rest, unasked } = self;
+        let Self { verdict, delay, uncertain, result: _, error: _, fault, target, rest, unasked } = self;
         f.debug_struct("Outcome")
             .field("verdict", verdict)
             .field("delay", delay)
             .field("uncertain", uncertain)
             .field("fault", fault)
+            .field("target", target)
             .field("rest", rest)
             .field("unasked", unasked)
             .finish_non_exhaustive()
@@ -89,9 +93,17 @@ impl Outcome {
             result,
             error: None,
             fault: None,
+            target: None,
             rest: None,
             unasked: false,
         }
+    }
+
+    /// A part of it is done, and the rest follows at once: no attempt is spent. A long operation is cut so, that it loses
+    /// little when it is interrupted and shows how far it has got; `result` has where it goes on, which `settle.sql` keeps
+    /// and `claim.sql` hands back.
+    pub fn part(result: Value) -> Self {
+        Self { verdict: Verdict::Wait, delay: Some(Duration::ZERO), ..Self::done(Some(result)) }
     }
 }
 

@@ -45,7 +45,11 @@ begin
             return null;
         end if;
     end if;
-    perform rowcall.put_fulfillment(new);
+    if new.fulfillment_status = 'failed' then
+        perform rowcall.put_fulfillment_back(new.id);
+    else
+        perform rowcall.put_fulfillment(new);
+    end if;
     return null;
 exception when others then
     raise warning 'rowcall could not make the fulfilment of order %: % (rowcall doctor tells what to do)', new.id, sqlerrm;
@@ -53,14 +57,18 @@ exception when others then
 end
 $$;
 
-create or replace trigger _050_await_fulfillment_insert
+-- They are the last of the BEFORE triggers, so that what another one makes of the order counts, whichever columns it changed.
+drop trigger if exists _050_await_fulfillment_insert on public.orders;
+drop trigger if exists _050_await_fulfillment_update on public.orders;
+
+create or replace trigger zzz_rowcall_await_fulfillment_insert
 before insert on public.orders
 for each row
 when (new.network = 'AT-iShare' and new.fulfillment_status is null)
 execute function rowcall.await_fulfillment();
 
-create or replace trigger _050_await_fulfillment_update
-before update of network, status on public.orders
+create or replace trigger zzz_rowcall_await_fulfillment_update
+before update on public.orders
 for each row
 when (
     new.network = 'AT-iShare'
@@ -76,11 +84,11 @@ when (new.network = 'AT-iShare' and new.fulfillment_status = 'pending')
 execute function rowcall.create_fulfillment();
 
 create or replace trigger _500_create_fulfillment_update
-after update of network, status on public.orders
+after update on public.orders
 for each row
 when (
     new.network = 'AT-iShare'
-    and new.fulfillment_status = 'pending'
+    and new.fulfillment_status in ('pending', 'failed')
     and (new.network is distinct from old.network or new.status is distinct from old.status)
 )
 execute function rowcall.create_fulfillment();
@@ -104,13 +112,19 @@ begin
     if new.status in ('pending', 'processing') then
         new.attempt_number := 1;
         new.error_message := null;
+        if tg_op = 'UPDATE' and old.status = 'failed' and new.claim_token is null then
+            -- It certainly came to nothing, so this is another purchase.
+            new.provider_reference := null;
+            new.accepted_at := null;
+            new.looks := 0;
+        end if;
         if tg_op = 'INSERT' then
             new.retry_after := greatest(coalesce(new.retry_after, now()), now());
         else
             if new.retry_after is null or new.retry_after is not distinct from old.retry_after then
                 new.retry_after := now();
             end if;
-            if new.claim_token is null and (old.status in ('success', 'unknown') or old.provider_reference is not null) then
+            if new.claim_token is null and (old.status in ('success', 'unknown') or new.provider_reference is not null) then
                 new.claim_token := gen_random_uuid();
             end if;
         end if;

@@ -8,6 +8,7 @@ set search_path = pg_catalog
 as $$
 declare
     claims text := current_setting('request.jwt.claims', true);
+    asker text := nullif(current_setting('rowcall.asker', true), '');
 begin
     new.generation := coalesce(new.generation, 0) + 1;
     new.attempts := 0;
@@ -19,12 +20,11 @@ begin
     end if;
     new.error_message := null;
     new.requested_at := now();
-    -- Over HTTP, the server's own caller.
-    new.requested_by := coalesce(nullif(current_setting('rowcall.asked_by', true), ''), current_user);
-    if claims <> '' then
+    new.requested_by := coalesce(asker, current_user);
+    if asker is null and claims <> '' then
         -- Set by PostgREST, or by anybody: text that is no JSON must not fail the user's statement.
         begin
-            new.requested_by := coalesce(claims::jsonb ->> 'sub', new.requested_by);
+            new.requested_by := coalesce(claims::jsonb ->> 'sub', current_user);
         exception when others then
             null;
         end;

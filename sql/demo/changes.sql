@@ -15,7 +15,8 @@ select
     r.error_message,
     r.requested_by,
     coalesce(r.claimed_until > now(), false) as is_running,
-    extract(epoch from r.next_retry_at - now())::double precision as due_in,
+    -- Null where nothing follows by itself.
+    coalesce(extract(epoch from r.next_retry_at - now())::double precision, 0) as due_in,
     array(
         select row_to_json(ended)::jsonb
         from (
@@ -71,6 +72,83 @@ from (
         a.next_retry_at,
         greatest(a.created_at, a.updated_at, a.requested_at)
     from public.actions as a
+    union all
+    select
+        'fulfillment_logs',
+        l.id::text,
+        format('%s %s', coalesce(o.package, 'an order'), right(o.phone_number, 9)),
+        l.status,
+        l.status in ('pending', 'processing') or (l.status = 'failed' and l.retry_after is not null),
+        'asked for',
+        l.attempt_number,
+        l.max_attempts,
+        l.generation,
+        coalesce(l.error_message, case when l.held_back then 'An earlier order for this number goes first.' end),
+        l.requested_by,
+        l.claimed_by,
+        l.claimed_until,
+        l.retry_after,
+        greatest(l.created_at, l.updated_at, l.requested_at)
+    from public.fulfillment_logs as l
+    join public.orders as o on o.id = l.order_id
+    union all
+    select
+        'crm_sync_queue',
+        s.id::text,
+        format('%s #%s', s.action_type, s.id),
+        s.status,
+        s.status in ('pending', 'processing'),
+        'asked for',
+        s.attempts,
+        s.max_attempts,
+        s.generation,
+        s.error_message,
+        s.requested_by,
+        s.claimed_by,
+        s.claimed_until,
+        s.next_retry_at,
+        greatest(s.created_at, s.updated_at, s.requested_at)
+    from public.crm_sync_queue as s
+    union all
+    select
+        'crm_orders',
+        o.id::text,
+        format('order %s', o.crm_order_id),
+        o.status,
+        o.status in ('asked', 'fetching'),
+        'told of',
+        o.attempts,
+        o.max_attempts,
+        o.generation,
+        o.error_message,
+        o.requested_by,
+        o.claimed_by,
+        o.claimed_until,
+        o.next_retry_at,
+        greatest(o.created_at, o.updated_at, o.requested_at)
+    from public.crm_orders as o
+    union all
+    select
+        'fluent_sync_status',
+        s.id::text,
+        case
+            when s.is_full then 'all tickets'
+            when s.date_filter is not null then 'since ' || s.date_filter
+            else 'changed tickets'
+        end,
+        s.status,
+        s.status in ('pending', 'running'),
+        'asked for',
+        s.attempts,
+        s.max_attempts,
+        s.generation,
+        s.error_message,
+        s.requested_by,
+        s.claimed_by,
+        s.claimed_until,
+        s.next_retry_at,
+        greatest(s.created_at, s.updated_at, s.requested_at)
+    from public.fluent_sync_status as s
 ) as r
 join rowcall.queues as q on q.queue = r.queue
 where r.claimed_by is not null

@@ -1,6 +1,6 @@
 -- A change that is asked for over HTTP: who asks, and by what its caller knows the request. Everything of it is one transaction.
 
--- Begins a change of this caller: who asked and how stand on what the transaction writes. With a key, what was answered to the same
+-- Begins a change of this caller, who is null where nobody needs to say who they are: who asked and how stand on what the transaction writes. With a key, what was answered to the same
 -- request before; null when it is to be done now. Refuses another body under the same key (RC422), and a request whose first one
 -- is not answered yet (RC409).
 create or replace function rowcall.begin_change(caller text, path text, idempotency_key text, body_digest bytea) returns jsonb
@@ -10,7 +10,7 @@ as $$
 declare
     kept rowcall.answers;
 begin
-    perform set_config('rowcall.asked_by', begin_change.caller, true), set_config('rowcall.request_method', 'api', true);
+    perform set_config('rowcall.asker', coalesce(begin_change.caller, ''), true), set_config('rowcall.request_method', 'api', true);
     if begin_change.idempotency_key is null then
         return null;
     end if;
@@ -23,7 +23,7 @@ begin
     select a.*
     into kept
     from rowcall.answers as a
-    where a.caller = begin_change.caller
+    where a.caller = coalesce(begin_change.caller, '')
       and a.path = begin_change.path
       and a.idempotency_key = begin_change.idempotency_key;
     if kept.body_digest <> begin_change.body_digest then
@@ -41,5 +41,5 @@ language sql
 set search_path = pg_catalog
 as $$
     insert into rowcall.answers (caller, path, idempotency_key, body_digest, answer)
-    values (caller, path, idempotency_key, body_digest, answer)
+    values (coalesce(caller, ''), path, idempotency_key, body_digest, answer)
 $$;

@@ -3,8 +3,8 @@
 
 -- Puts the row of a renamed code: a copy of the old row, active, under the new code. Called by settle.sql for a rename
 -- that is done. A row of that code that was deleted or never came to be is put to use again; one that lives is left alone.
--- The list of columns is read from the catalog, so a table that its users widened is copied whole. Whoever holds that row
--- locked must not hold up a batch of outcomes: the statement fails soon, and is tried again without the others.
+-- Its owner goes along. The list of columns is read from the catalog, so a table that its users widened is copied whole. Whoever
+-- holds that row locked must not hold up a batch of outcomes: the statement fails soon, and is tried again without the others.
 create or replace function rowcall.put_renamed_code(old_key rowcall.codes_key, new_code text, metadata jsonb) returns text
 language plpgsql
 set search_path = pg_catalog, public
@@ -12,6 +12,7 @@ set lock_timeout = '200ms'
 as $$
 declare
     kept text;
+    owner_column constant name := (select b.owner_column from rowcall.browser_tables as b where b.table_name = 'codes');
     attributes jsonb := metadata
         - '{action,requested_at,request_method,previous_status,new_code,renamed_to,deleted_in_fienta_at}'::text[]
         || jsonb_build_object(
@@ -27,6 +28,11 @@ begin
             updated_at = now()
         where c.code = new_code
           and c.status in ('deleted', 'failed');
+        if found and owner_column is not null then
+            execute format(
+                'update public.codes as c set %1$I = o.%1$I from public.codes as o where o.id = $1 and c.code = $2', owner_column
+            ) using old_key, new_code;
+        end if;
         return new_code;
     end if;
 

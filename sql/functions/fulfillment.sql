@@ -1,24 +1,26 @@
 -- What fulfilment needs beside its two statements: which orders are bought, the row that buys one, and the operator's verbs.
 -- What an order's own statement calls is in plpgsql, whose plans a session keeps.
 
--- Who asks, in a function that runs as its owner: the subject of the JWT, else the role that was set, else who logged in.
+-- Who asks, in a function that runs as its owner: whom the HTTP server let in, else the subject of the JWT, else the role that was set, else who logged in.
 create or replace function rowcall.asker() returns text
 language plpgsql
 stable
 set search_path = pg_catalog
 as $$
 declare
-    login constant text := coalesce(
-        nullif(current_setting('rowcall.asked_by', true), ''), nullif(current_setting('role', true), 'none'), session_user
-    );
+    login constant text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
 begin
-    return coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', login);
+    return coalesce(
+        nullif(current_setting('rowcall.asker', true), ''),
+        nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub',
+        login
+    );
 exception when others then
     return login;
 end
 $$;
 
--- Whether an order of this status counts as paid, by rowcall.fulfillment_settings.
+-- Whether an order of this status counts as paid, by rowcall.fulfillment_settings; whether in capitals or not.
 create or replace function rowcall.is_paid(status text) returns boolean
 language plpgsql
 stable
@@ -27,8 +29,11 @@ as $$
 begin
     return coalesce(
         (
-            select coalesce(is_paid.status <> all (s.unpaid_statuses), true)
-                and (s.paid_statuses is null or coalesce(is_paid.status = any (s.paid_statuses), false))
+            select not exists (select from unnest(s.unpaid_statuses) as u (word) where lower(u.word) = lower(btrim(is_paid.status)))
+                and (
+                    s.paid_statuses is null
+                    or exists (select from unnest(s.paid_statuses) as p (word) where lower(p.word) = lower(btrim(is_paid.status)))
+                )
             from rowcall.fulfillment_settings as s
         ),
         false
@@ -58,6 +63,20 @@ set search_path = pg_catalog
 as $$
     select nullif(p.part[1]::numeric * case lower(p.part[2]) when 'gb' then 1000 else 1 end, 0)
     from regexp_match(btrim(bundle_mb.package), '^([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(GB|MB)$', 'i') as p (part)
+$$;
+
+-- What a supplier is given to know a purchase by: the order's key, and for another purchase of it one that is derived, a UUID where
+-- the key is one.
+create or replace function rowcall.purchase_reference(order_key text, purchase integer) returns text
+language sql
+immutable
+set search_path = pg_catalog
+as $$
+    select case
+        when purchase <= 1 then order_key
+        when order_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then md5(format('%s:%s', order_key, purchase))::uuid::text
+        else format('%s-%s', order_key, purchase)
+    end
 $$;
 
 -- What is wrong with an order before anybody outside hears of it, in words for whoever looks at the row; else null. What a
@@ -103,6 +122,27 @@ begin
     )
     on conflict (order_id) do nothing;
     return found;
+end
+$$;
+
+-- Buys what was taken back before anything was bought, and is paid again. Where somebody holds the row, that one's work goes on.
+create or replace function rowcall.put_fulfillment_back(order_key rowcall.orders_key) returns void
+language plpgsql
+set search_path = pg_catalog
+as $$
+begin
+    update public.fulfillment_logs as l
+    set status = 'pending'
+    where l.id = any (array(
+        select t.id
+        from public.fulfillment_logs as t
+        where t.order_id = order_key
+          and t.status = 'failed'
+          and t.retry_after is null
+          and t.claim_token is null
+          and t.error_message = 'the order was taken back before anything was bought'
+        for no key update skip locked
+    ));
 end
 $$;
 
@@ -241,6 +281,13 @@ begin
         accepted_at = null,
         looks = 0,
         reported = null,
+        doubted_at = case when not force then l.doubted_at end,
+        -- A supplier that takes each reference once would only tell of the one before.
+        purchase = l.purchase + (force and l.claim_token is not null)::integer,
+        asked_as = case
+            when force and l.claim_token is not null then rowcall.purchase_reference(l.order_id::text, l.purchase + 1)
+            else l.asked_as
+        end,
         claim_token = case when not force then l.claim_token end,
         claimed_by = null,
         claimed_until = null,
@@ -330,6 +377,9 @@ begin
         provider_reference = case when is_done then l.provider_reference end,
         accepted_at = case when is_done then l.accepted_at end,
         looks = case when is_done then l.looks else 0 end,
+        purchase = l.purchase + (not is_done)::integer,
+        asked_as = case when is_done then l.asked_as else rowcall.purchase_reference(l.order_id::text, l.purchase + 1) end,
+        doubted_at = null,
         resolved_by = rowcall.requester(),
         resolved_note = note,
         claim_token = null,

@@ -1,6 +1,6 @@
 -- Who may do what with a table of a queue. A table that rowcall made: row level security is on, and a browser reads rows
--- and asks; which rows is for policies to say (none ship, so none are visible until one is written). A table that its
--- users had: whatever a browser may do, it may do still, except write the worker's columns.
+-- and asks; which rows is for policies to say (sql/supabase/browsers.sql). A table that its users had: whatever a browser may do,
+-- it may do still, except write the worker's columns.
 create or replace function rowcall.grant_table(relation text, browser text, workers name[] default '{}') returns void
 language plpgsql
 set search_path = pg_catalog
@@ -27,6 +27,58 @@ begin
         execute format('revoke all on %s from service_role', place);
         execute format('grant select, insert, update, delete on %s to service_role', place);
     end if;
+    perform rowcall.grant_sequences(place::regclass);
+end
+$$;
+
+-- The sequences behind a table's columns: whoever may insert all of a row may count, browsers may not even look.
+create or replace function rowcall.grant_sequences(relation regclass) returns void
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    place regclass;
+    grantee text;
+begin
+    for place in
+        select d.objid::regclass
+        from pg_depend as d
+        join pg_class as c on c.oid = d.objid and c.relkind = 'S'
+        where d.classid = 'pg_class'::regclass
+          and d.refclassid = 'pg_class'::regclass
+          and d.refobjid = relation
+          and d.deptype in ('a', 'i')
+    loop
+        execute format('revoke all on sequence %s from public', place);
+        foreach grantee in array '{anon,authenticated,service_role}'::text[] loop
+            if to_regrole(grantee) is not null then
+                execute format('revoke all on sequence %s from %I', place, grantee);
+            end if;
+        end loop;
+        if to_regrole('service_role') is not null then
+            execute format('grant usage, select on sequence %s to service_role', place);
+        end if;
+    end loop;
+end
+$$;
+
+-- Lets one of Supabase's roles call a function, and none of the others. Functions are everybody's by default.
+create or replace function rowcall.grant_function(signature text, caller text) returns void
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    role_name text;
+begin
+    execute format('revoke all on function %s from public', signature);
+    foreach role_name in array '{anon,authenticated,service_role}'::text[] loop
+        if to_regrole(role_name) is not null then
+            execute format('revoke all on function %s from %I', signature, role_name);
+        end if;
+    end loop;
+    if to_regrole(caller) is not null then
+        execute format('grant execute on function %s to %I', signature, caller);
+    end if;
 end
 $$;
 
@@ -50,6 +102,14 @@ begin
     if workers = '{}' then
         return;
     end if;
+    -- No browser empties a table: row level security would not stop it.
+    for held in
+        select r.rolname as name
+        from pg_roles as r
+        where r.rolname in ('anon', 'authenticated')
+    loop
+        execute format('revoke truncate, trigger, references on %s from %I', relation, held.name);
+    end loop;
     for held in
         select distinct coalesce(r.rolname, 'public') as grantee, g.privilege_type as privilege
         from pg_class as c
@@ -79,4 +139,28 @@ begin
         execute format('revoke %s (%I) on %s from %I', held.privilege, held.name, relation, held.grantee);
     end loop;
 end
+$$;
+
+-- The tables whose changes a browser is told of by Supabase's realtime.
+create or replace function rowcall.realtime_tables() returns text[]
+language sql
+immutable
+parallel safe
+return '{codes,messages,actions,orders,fulfillment_logs,crm_sync_queue,enrollments,fluent_sync_status}'::text[];
+
+-- Whether a publication can tell which row of a table was updated.
+create or replace function rowcall.is_identified(relation text) returns boolean
+language sql
+stable
+set search_path = pg_catalog
+as $$
+    select c.relreplident = 'f'
+        or exists (
+            select
+            from pg_index as i
+            where i.indrelid = c.oid
+              and case c.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident else false end
+        )
+    from pg_class as c
+    where c.oid = format('public.%I', relation)::regclass
 $$;

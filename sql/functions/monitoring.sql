@@ -48,7 +48,7 @@ as $$
 $$;
 
 -- GET /api/actions/history?limit=: the last attempts at document 1's requests, newest first.
-create or replace function rowcall.actions_history(most integer) returns jsonb
+create or replace function rowcall.actions_history(most bigint) returns jsonb
 language sql
 stable
 set search_path = pg_catalog

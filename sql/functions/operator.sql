@@ -1,17 +1,19 @@
 -- The operator's verbs. The command line, the HTTP API and the dashboard call these and nothing else.
 
--- Who acts: the subject of the JWT that PostgREST verified, else the caller of the HTTP server, else the database role.
+-- Who acts: whom the HTTP server let in, else the subject of the JWT that PostgREST verified, else the database role.
 create or replace function rowcall.requester() returns text
 language plpgsql
 stable
 set search_path = pg_catalog
 as $$
-declare
-    login constant text := coalesce(nullif(current_setting('rowcall.asked_by', true), ''), current_user);
 begin
-    return coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', login);
+    return coalesce(
+        nullif(current_setting('rowcall.asker', true), ''),
+        nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub',
+        current_user
+    );
 exception when others then
-    return login;
+    return current_user;
 end
 $$;
 
@@ -129,8 +131,8 @@ begin
 end
 $$;
 
--- Goes on with a paused queue, probes its target at once if the breaker is open, and calls endpoints of webhooks again that
--- had said that they are gone.
+-- Goes on with a paused queue, probes its target, and its target's parts, at once where the breaker is open, and calls endpoints of
+-- webhooks again that had said that they are gone.
 create or replace function rowcall.resume(queue text) returns text
 language plpgsql
 set search_path = pg_catalog
@@ -146,7 +148,7 @@ begin
     update rowcall.targets as t
     set next_probe_at = now()
     where t.state = 'open'
-      and t.target = (select q.target from rowcall.queues as q where q.queue = resume.queue);
+      and (select q.target from rowcall.queues as q where q.queue = resume.queue) in (t.target, t.part_of);
     delete from rowcall.gone_endpoints as e where e.queue = resume.queue;
     return format('%s goes on', queue);
 end

@@ -54,6 +54,10 @@ as $$
         from public.fulfillment_logs as l
         where l.order_id = rowcall.order_key(reported_log.reference)
         union all
+        select l.id, 1
+        from public.fulfillment_logs as l
+        where l.asked_as = reported_log.reference
+        union all
         select l.id, 2
         from public.fulfillment_logs as l
         where l.reference = reported_log.reference
@@ -105,13 +109,18 @@ declare
     news record;
     applied integer := 0;
 begin
+    -- The newest, so that those whose order never comes hold up no other; among these, in the order in which they were told.
     for news in
-        select r.id
-        from rowcall.supplier_reports as r
-        where r.applied_as is null
-          and r.told_at > now() - interval '7 days'
-        order by r.id desc
-        limit 500
+        select n.id
+        from (
+            select r.id
+            from rowcall.supplier_reports as r
+            where r.applied_as is null
+              and r.told_at > now() - interval '7 days'
+            order by r.id desc
+            limit 500
+        ) as n
+        order by n.id
     loop
         begin
             applied := applied + (rowcall.apply_report(news.id) not like 'kept%')::integer;
@@ -163,6 +172,13 @@ begin
     end if;
 
     answer := rowcall.follow_report(news, log);
+    if answer not like 'kept%' then
+        -- What a worker that died was to settle by is dealt with; a row that keeps a report is not claimed.
+        update public.fulfillment_logs as l
+        set reported = null
+        where l.id = log.id
+          and l.reported is not null;
+    end if;
     update rowcall.supplier_reports as r
     set log_id = log.id,
         applied_as = case when answer not like 'kept%' then answer end
@@ -171,7 +187,8 @@ begin
 end
 $$;
 
--- What follows from a report for its row, which is locked. Both the supplier's numbers of the order, where they are known, fit.
+-- What follows from a report for its row, which is locked. Both the supplier's numbers of the order, where they are known, fit,
+-- and it is about the purchase that stands now; that an earlier one was delivered after all counts as long as no other was begun.
 create or replace function rowcall.follow_report(news rowcall.supplier_reports, log public.fulfillment_logs) returns text
 language plpgsql
 set search_path = pg_catalog
@@ -195,6 +212,12 @@ declare
 begin
     if news.provider_reference <> log.provider_reference then
         return 'of another purchase of the order';
+    elsif log.asked_as is not null
+        and news.reference = log.order_id::text
+        and coalesce(news.provider_reference <> log.provider_reference, true)
+        and not (news.state = 'delivered' and log.claim_token is null and log.accepted_at is null)
+    then
+        return 'of an earlier purchase of the order';
     elsif exists (
         select
         from rowcall.supplier_reports as r
@@ -221,6 +244,17 @@ begin
     elsif news.state = 'delivered' then
         if log.status = 'success' then
             return 'known already';
+        elsif news.at is null and exists (
+            select
+            from rowcall.supplier_reports as r
+            where r.log_id = log.id
+              and r.applied_as is not null
+              and r.state = 'reversed'
+              and r.reference is not distinct from news.reference
+              and coalesce(r.provider_reference = news.provider_reference, true)
+        ) then
+            -- Which of the two came last it does not say, and a bundle that was taken back is no success.
+            return case rowcall.look_sooner(log.id) when 'looked up' then 'looked up' else 'told to be taken back before' end;
         end if;
         perform rowcall.settle_reported(news, log, 'done', null);
         return 'settled: success';
@@ -276,6 +310,12 @@ begin
                     else jsonb_strip_nulls(jsonb_build_object('response', l.api_response))
                 end
         end,
+        purchase = l.purchase + (settled_as in ('retry', 'failed'))::integer,
+        asked_as = case
+            when settled_as in ('retry', 'failed') then rowcall.purchase_reference(l.order_id::text, l.purchase + 1)
+            else l.asked_as
+        end,
+        doubted_at = null,
         provider_reference = case when settled_as = 'retry' then null else coalesce(news.provider_reference, l.provider_reference) end,
         supplier = coalesce(l.supplier, news.profile),
         accepted_at = case settled_as when 'retry' then null when 'wait' then coalesce(l.accepted_at, now()) else l.accepted_at end,
@@ -297,6 +337,30 @@ begin
         )),
         log.requested_by
     );
+    if settled_as <> 'wait' then
+        perform rowcall.call_number(log.phone_number);
+    end if;
     perform pg_notify('rowcall', 'fulfillment_logs');
 end
+$$;
+
+-- Calls the next order for a number forward, that waited because a purchase for it was under way.
+create or replace function rowcall.call_number(phone_number text) returns void
+language sql
+set search_path = pg_catalog
+as $$
+    update public.fulfillment_logs as l
+    set retry_after = now(),
+        held_back = false
+    where l.id = any (array(
+        select x.id
+        from public.fulfillment_logs as x
+        where right(regexp_replace(x.phone_number, '[^0-9]', '', 'g'), 9)
+            = right(regexp_replace(call_number.phone_number, '[^0-9]', '', 'g'), 9)
+          and (x.status in ('pending', 'processing') or (x.status = 'failed' and x.retry_after is not null))
+          and x.held_back
+        order by x.created_at, x.id
+        limit 1
+        for no key update skip locked
+    ))
 $$;

@@ -30,6 +30,8 @@ create index if not exists fulfillment_logs_created_idx on public.fulfillment_lo
 -- What a supplier's report is about.
 create index if not exists fulfillment_logs_reference_idx on public.fulfillment_logs (reference)
 where reference is not null;
+create index if not exists fulfillment_logs_asked_as_idx on public.fulfillment_logs (asked_as)
+where asked_as is not null;
 create index if not exists fulfillment_logs_provider_reference_idx on public.fulfillment_logs (provider_reference)
 where provider_reference is not null;
 

@@ -16,13 +16,24 @@ wanted (relation, privileges) as (
         ('queues', '{select,update}'),
         ('workers', '{select,insert,update,delete}'),
         ('adopted', '{select}'),
-        ('targets', '{select,update}'),
+        ('browser_tables', '{select}'),
+        ('targets', '{select,insert,update}'),
         ('slots', '{select,insert,delete}'),
         ('attempts', '{select,insert,delete}'),
+        ('schedules', '{select,update}'),
+        ('schedule_runs', '{select,insert,update,delete}'),
+        ('schedule_health', '{select}'),
         ('contact_turns', '{select,insert,update}'),
         ('number_turns', '{select,insert,update}'),
         ('fulfillment_settings', '{select}'),
         ('supplier_reports', '{select,insert,update,delete}'),
+        ('crm_credentials', '{select}'),
+        ('crm_notices', '{select,insert,update,delete}'),
+        ('crm_accounts', '{select}'),
+        ('cron_job', '{select}'),
+        ('cron_job_run_details', '{select}'),
+        ('fluent_pages', '{select,insert,update,delete}'),
+        ('fluent_mapped', '{select}'),
         ('slugs', '{select,insert}'),
         ('gone_endpoints', '{select,insert,delete}'),
         ('answers', '{select,insert,delete}'),
@@ -46,6 +57,37 @@ wanted (relation, privileges) as (
     ) as o (name, privileges)
     join pg_class as c on c.relname = o.name and c.relnamespace = 'public'::regnamespace
     where 'actions' = any ($1::text[])
+    union all
+    -- The same of memberships.
+    select c.oid::regclass, o.privileges
+    from (values
+        ('clients', '{select}'::text[]),
+        ('customers', '{select,insert,update}'),
+        ('club_stages', '{select}'),
+        ('enrollments', '{select,insert,update}'),
+        ('crm_orders', '{select,insert,update}')
+    ) as o (name, privileges)
+    join pg_class as c on c.relname = o.name and c.relnamespace = 'public'::regnamespace
+    where '{crm_sync_queue,crm_orders}' && $1::text[]
+    union all
+    -- And those of syncs.
+    select c.oid::regclass, o.privileges
+    from (values
+        ('requests', '{select,insert,update}'::text[]),
+        ('fluent_tickets', '{select,insert,update}'),
+        ('fluent_urgencies', '{select}'),
+        ('fluent_categories', '{select}')
+    ) as o (name, privileges)
+    join pg_class as c on c.relname = o.name and c.relnamespace = 'public'::regnamespace
+    where 'fluent_sync_status' = any ($1::text[])
+),
+
+-- Row level security hides rows of what a queue reads beside its table just as well.
+row_table as (
+    select distinct w.relation
+    from wanted as w
+    join pg_class as c on c.oid = w.relation
+    where c.relnamespace = 'public'::regnamespace
 ),
 
 lacking as (
@@ -59,7 +101,9 @@ lacking as (
 lacking_function as (
     select p.oid::regprocedure as signature
     from pg_proc as p
-    join pg_namespace as n on n.oid = p.pronamespace and n.nspname = 'rowcall'
+    join pg_namespace as n on n.oid = p.pronamespace
+    join (values ('rowcall', null), ('public', '^(test_)?process_(expired_enrollments|crm_sync_queue)$')) as o (schema, names)
+        on o.schema = n.nspname and (o.names is null or p.proname ~ o.names)
     where p.prorettype <> 'trigger'::regtype
       and not has_function_privilege(p.oid, 'execute')
 )
@@ -67,11 +111,14 @@ lacking_function as (
 select
     'row security' as subject,
     'problem' as state,
-    format('it hides rows of %s from the role %s, so they are never claimed', q.relation, current_user) as found,
+    format(
+        'it hides rows of %s from the role %s%s', q.relation, current_user,
+        case when q.relation in (select t.relation from queue_table as t) then ', so they are never claimed' end
+    ) as found,
     format(
         'create policy rowcall_worker on %s to %I using (true) with check (true);', q.relation, current_user
     ) as mend
-from queue_table as q
+from row_table as q
 where row_security_active(q.relation)
   and not exists (
       select

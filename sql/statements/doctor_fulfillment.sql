@@ -40,6 +40,27 @@ where not exists (select from rowcall.fulfillment_settings)
 union all
 select
     'queue fulfillment_logs',
+    'problem',
+    format('the role %s may %s public.orders, so a browser can have bundles bought that nobody paid for', b.role, b.verb),
+    format('revoke %s on public.orders from %I; and let your own server write orders, or grant it the columns that cost nothing', b.verb, b.role)
+from (
+    select r.rolname as role, v.verb
+    from pg_roles as r
+    cross join lateral (
+        values
+            ('insert', has_any_column_privilege(r.oid, 'public.orders', 'insert')),
+            ('update', (
+                select bool_or(has_column_privilege(r.oid, 'public.orders', c.name, 'update'))
+                from unnest('{network,phone_number,package,status}'::text[]) as c (name)
+            ))
+    ) as v (verb, is_allowed)
+    where r.rolname in ('anon', 'authenticated')
+      and v.is_allowed
+) as b
+where 'fulfillment_logs' = any ($1::text[])
+union all
+select
+    'queue fulfillment_logs',
     'note',
     format(
         'suppliers told %s times of orders that are not known here, the last time at %s',

@@ -44,7 +44,7 @@ select
         min(q.queue)
     )
 from rowcall.queues as q
-join rowcall.targets as t on t.target = q.target
+join rowcall.targets as t on q.target = t.target or (q.target = t.part_of and q.part_slots is not null)
 where t.state = 'open'
   and q.queue = any ($1::text[])
 group by t.target

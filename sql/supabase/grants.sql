@@ -42,9 +42,33 @@ begin
         'fulfillment_logs', 'select',
         carried || '{
             order_id,network,phone_number,attempt_number,retry_after,status,api_response,fulfilled_at,package,supplier,reference,
-            provider_reference,accepted_at,looks,reported,duplicate_of,resolved_by,resolved_note,held_back
+            provider_reference,accepted_at,looks,reported,duplicate_of,resolved_by,resolved_note,held_back,purchase,asked_as,
+            doubted_at
         }'::name[]
     );
+    perform rowcall.grant_table('clients', 'select');
+    perform rowcall.grant_table('customers', 'select', '{is_member,member_since}');
+    perform rowcall.grant_table('club_stages', 'select');
+    perform rowcall.grant_table('enrollments', 'select', '{ended_at,crm_membership_id}');
+    perform rowcall.grant_table(
+        'crm_sync_queue', 'select', carried || '{priority,steps,crm_membership_id,last_attempt_at,completed_at}'::name[]
+    );
+    perform rowcall.grant_table('crm_orders', 'select', carried);
+    perform rowcall.grant_table(
+        'fluent_sync_status', 'select, insert (date_filter, is_full)',
+        carried || '{
+            cursor,since,watermark,covered_from,fingerprint,note,pages_read,pages_total,tickets_fetched,tickets_total,tickets_added,
+            tickets_updated,tickets_skipped,sync_duration,started_at,completed_at
+        }'::name[]
+    );
+    perform rowcall.grant_table(
+        'requests',
+        'select, update (date, time, description, urgency, category, website_url, hours, edited_columns, updated_at)',
+        '{synced_at}'
+    );
+    perform rowcall.grant_table('fluent_tickets', 'select', '{request_id}');
+    perform rowcall.grant_table('fluent_urgencies', 'select');
+    perform rowcall.grant_table('fluent_categories', 'select');
     perform rowcall.grant_table(
         'fienta_checks', 'select', carried || '{name,status,checked_at,listed,compared,usage,drift,drift_count}'::name[]
     );
@@ -57,5 +81,49 @@ begin
         'organizations', 'select, insert (name, status, metadata), update (name, status, metadata, updated_at)',
         carried || '{sync_url,synced_at}'::name[]
     );
+end
+$$;
+
+-- Whatever its users granted once: what was bought is for no browser to write, to re-date or to forget.
+do $$
+declare
+    browser text;
+begin
+    foreach browser in array '{anon,authenticated}'::text[] loop
+        if to_regrole(browser) is not null then
+            execute format('revoke insert, update, delete on public.fulfillment_logs from %I', browser);
+        end if;
+    end loop;
+end
+$$;
+
+-- Those that run as their owner are for the users' own backend; what a page calls runs as its caller.
+do $$
+declare
+    signature text;
+begin
+    foreach signature in array '{
+        public.process_expired_enrollments(),public.test_process_expired_enrollments(),public.process_crm_sync_queue()
+    }'::text[] loop
+        perform rowcall.grant_function(signature, 'service_role');
+    end loop;
+    foreach signature in array array[
+        'public.request_code_create(text, jsonb)',
+        'public.request_code_update(text, jsonb)',
+        'public.request_code_delete(text)',
+        'public.request_code_rename(text, text)',
+        'public.cancel_code_request(text)',
+        'public.approve_action(bigint, text)',
+        'public.deny_action(bigint, text)',
+        'public.edit_action(bigint, text)',
+        -- What these call. No other role gets there: the schema is closed.
+        'rowcall.code_terms(text, jsonb)',
+        'rowcall.code_complaints(text, text, jsonb, jsonb)',
+        'rowcall.ask_code(text, text, jsonb, jsonb)',
+        'rowcall.take_back_code(text)',
+        'rowcall.answer_action(bigint, text, text)'
+    ] loop
+        perform rowcall.grant_function(signature, 'authenticated');
+    end loop;
 end
 $$;

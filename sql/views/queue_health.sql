@@ -11,6 +11,7 @@ select
     case
         when q.paused then q.paused_reason
         when t.state = 'open' then t.reason
+        when p.open > 0 then format('%s of %s accounts rest, the longest: %s', p.open, p.parts, p.reason)
     end as reason,
     w.asked,
     w.running,
@@ -25,6 +26,14 @@ select
     a.duration_p95
 from rowcall.queues as q
 join rowcall.targets as t on t.target = q.target
+cross join lateral (
+    select
+        count(*) as parts,
+        count(*) filter (where o.state = 'open') as open,
+        (array_agg(format('%s: %s', o.target, o.reason) order by o.since) filter (where o.state = 'open'))[1] as reason
+    from rowcall.targets as o
+    where o.part_of = t.target
+) as p
 cross join lateral (
     select
         count(*) filter (where k.state = 'asked') as asked,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::Cell;
 
-use super::print::{in_words, lines, plain, plain_or_none, print, state_cell, table};
+use super::print::{in_words, lines, local, plain, plain_or_none, print, state_cell, table};
 use super::store;
 use crate::store::operator::{Attempt, HistoryFilter};
 
@@ -60,12 +60,4 @@ fn render(attempts: &[Attempt]) -> String {
         ]);
     }
     lines(&table)
-}
-
-/// RFC 3339 as it stands in the database, in the reader's time zone.
-fn local(settled_at: &str) -> String {
-    match settled_at.parse::<jiff::Timestamp>() {
-        Ok(time) => time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
-        Err(_) => settled_at.to_owned(),
-    }
 }

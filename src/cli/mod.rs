@@ -6,8 +6,11 @@ pub mod migrate;
 pub mod status;
 pub mod history;
 pub mod operate;
+pub mod schedule;
 pub mod export;
 pub mod doctor;
+pub mod fluent;
+pub mod hash_password;
 pub mod sandbox;
 pub mod bench;
 pub mod completions;
@@ -29,7 +32,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{self, LogFormat, ProcessEnvironment};
 use crate::integrations::guard::guard;
 use crate::sandbox::postgres::run_with_cluster;
-use crate::sandbox::{fienta, supplier, webhook, whatsapp};
+use crate::sandbox::{crm, fienta, fluent as fluent_site, supplier, webhook, whatsapp};
 use crate::store::Store;
 use crate::store::connect::Session;
 
@@ -72,9 +75,17 @@ enum Command {
     /// Go on with a paused queue, and probe its provider at once if its breaker is open
     #[command(after_help = "Example:\n  rowcall resume codes")]
     Resume(operate::QueueArgs),
+    /// Show the schedules and their runs; run one now, or let it rest
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     /// Write rows as a sheet onto standard output
     #[command(subcommand)]
     Export(export::ExportCommand),
+    /// Pull the tickets of FluentSupport
+    #[command(subcommand)]
+    Fluent(fluent::FluentCommand),
+    /// Make the hash of a password, which it reads from standard input, for `ROWCALL_ADMIN_PASSWORD_HASH`
+    HashPassword,
     /// Find what is wrong here, each problem with what mends it
     Doctor(doctor::DoctorArgs),
     /// Measure the engine on a scratch database of its own
@@ -123,7 +134,7 @@ pub fn main(cli: Cli) -> ExitCode {
 
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run => run::run().await,
+        Command::Run => Box::pin(run::run()).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Status(args) => status::run(args).await,
@@ -133,13 +144,18 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Resolve(args) => operate::resolve(args).await,
         Command::Pause(args) => operate::pause(args).await,
         Command::Resume(args) => operate::resume(args).await,
+        Command::Schedule(command) => schedule::run(command).await,
         Command::Export(command) => export::run(command).await,
+        Command::Fluent(command) => fluent::run(command).await,
+        Command::HashPassword => hash_password::run(),
         Command::Doctor(args) => doctor::run(args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Bench(command) => bench::run(command).await,
         Command::Sandbox(sandbox::SandboxCommand::Postgres(args)) => run_with_cluster(args).await,
         Command::Sandbox(sandbox::SandboxCommand::WhatsApp(args)) => whatsapp::run(args).await,
+        Command::Sandbox(sandbox::SandboxCommand::Crm(args)) => crm::run(args).await,
         Command::Sandbox(sandbox::SandboxCommand::Supplier(args)) => supplier::run(args).await,
+        Command::Sandbox(sandbox::SandboxCommand::Fluent(args)) => fluent_site::run(args).await,
         Command::Sandbox(sandbox::SandboxCommand::Webhook(args)) => webhook::run(args).await,
         Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {
             unreachable!("dispatched before the runtime started")

@@ -80,7 +80,8 @@ pub(super) async fn resume(args: QueueArgs) -> anyhow::Result<ExitCode> {
     say(&store()?.resume(&args.queue).await?)
 }
 
-fn say(answer: &str) -> anyhow::Result<ExitCode> {
+/// Prints what a function answered.
+pub(super) fn say(answer: &str) -> anyhow::Result<ExitCode> {
     print(&format!("{}\n", plain(answer)))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -78,8 +78,11 @@ pub(super) fn state_cell(state: &str) -> Cell {
     match state {
         "open" | "alive" | "done" | "ok" => cell.fg(Color::Green),
         "running" => cell.fg(Color::Cyan),
-        "waiting" | "paused" | "draining" | "retry" | "wait" | "lost" | "note" => cell.fg(Color::Yellow),
-        "failed" | "unknown" | "dead" | "breaker open" | "problem" => cell.fg(Color::Red),
+        "waiting" | "paused" | "draining" | "retry" | "wait" | "lost" | "note" | "unread" | "interrupted"
+        | "refused" | "missed" => cell.fg(Color::Yellow),
+        "failed" | "unknown" | "dead" | "breaker open" | "problem" | "overdue" | "failing" | "broken" => {
+            cell.fg(Color::Red)
+        }
         _ => cell,
     }
 }
@@ -93,6 +96,14 @@ pub(super) fn plain(text: &str) -> String {
 /// The same, or nothing.
 pub(super) fn plain_or_none(text: Option<&str>) -> String {
     text.map(plain).unwrap_or_default()
+}
+
+/// RFC 3339 as it stands in the database, in the reader's time zone.
+pub(super) fn local(moment: &str) -> String {
+    match moment.parse::<jiff::Timestamp>() {
+        Ok(time) => time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => moment.to_owned(),
+    }
 }
 
 /// A length of time in words, rounded as people say it: `346 ms`, `42 s`, `5 min`, `3 h 20 min`, `2 d 4 h`.

@@ -2,7 +2,9 @@
 
 use clap::Subcommand;
 
+use crate::sandbox::crm::CrmArgs;
 use crate::sandbox::fienta::FientaArgs;
+use crate::sandbox::fluent::FluentArgs;
 use crate::sandbox::postgres::PostgresArgs;
 use crate::sandbox::supplier::SupplierArgs;
 use crate::sandbox::webhook::WebhookArgs;
@@ -18,8 +20,12 @@ pub enum SandboxCommand {
     /// The servers of WhatsApp's two providers and of an agent, with faults on request
     #[command(name = "whatsapp")]
     WhatsApp(WhatsAppArgs),
+    /// The APIs of Commerce7 and Shopify for any number of tenants and shops, with faults on request
+    Crm(CrmArgs),
     /// The servers of suppliers of data bundles, with a wallet, a book and faults on request
     Supplier(SupplierArgs),
+    /// A WordPress site with FluentSupport and thousands of tickets, with faults and edits on request
+    Fluent(FluentArgs),
     /// A receiver of signed webhooks, with faults on request
     Webhook(WebhookArgs),
 }

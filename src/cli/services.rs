@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::integrations::Integration;
+use crate::integrations::crm::Crm;
 use crate::integrations::fienta::{Checks, Fienta, Orders};
+use crate::integrations::fluent::Fluent;
 use crate::integrations::organization::Organizations;
 use crate::integrations::shortlink::ShortLinks;
 use crate::integrations::supplier::Supplier;
@@ -14,11 +16,15 @@ use crate::worker::Service;
 
 /// The queues that a worker of these settings serves, each with what runs its operations.
 pub(super) fn services(config: &Config) -> Vec<Service> {
+    // Both queues call the same accounts, at one pace.
+    let crm: Arc<dyn Integration> = Arc::new(Crm::new(config.crm.clone()));
     let integration = |queue: &str| -> Arc<dyn Integration> {
         match queue {
             "codes" => Arc::new(Fienta::new(config.fienta.clone())),
             "actions" => Arc::new(WhatsApp::new(config.whatsapp.clone())),
+            "crm_sync_queue" | "crm_orders" => Arc::clone(&crm),
             "fulfillment_logs" => Arc::new(Supplier::new(config.supplier.clone())),
+            "fluent_sync_status" => Arc::new(Fluent::new(config.fluent.clone())),
             "orders" => Arc::new(Orders::new(config.fienta.clone())),
             "fienta_checks" => Arc::new(Checks::new(config.fienta.clone())),
             "links" => Arc::new(ShortLinks::new(config.links_base.as_ref())),

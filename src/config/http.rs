@@ -9,9 +9,11 @@ use url::{Host, Url};
 use super::{ConfigError, Environment, links, switch, value};
 use crate::http::auth::{Keys, Token};
 use crate::http::jwt::{Jwt, KeySetError};
+use crate::http::login::Login;
 use crate::http::webhooks::Secrets;
 use crate::http::{Limits, Settings};
 use crate::integrations::whatsapp::meta;
+use crate::integrations::{crm, supplier};
 
 /// A token that somebody may guess protects nothing.
 const TOKEN_CHARS_MIN: usize = 16;
@@ -19,8 +21,14 @@ const TOKEN_CHARS_MIN: usize = 16;
 /// Whoever reads a JWT can try secrets against it at leisure.
 const JWT_SECRET_CHARS_MIN: usize = 32;
 
-/// The server's settings; nothing where `ENABLE_MONITORING` is off. What Meta's webhooks are known by stands with Meta's.
-pub(super) fn settings(environment: &impl Environment, meta: &meta::Settings) -> Result<Option<Settings>, ConfigError> {
+/// The server's settings; nothing where `ENABLE_MONITORING` is off. What the webhooks of Meta, of the CRMs and of the
+/// supplier are known by stands with theirs.
+pub(super) fn settings(
+    environment: &impl Environment,
+    meta: &meta::Settings,
+    crm: &crm::Settings,
+    supplier: &supplier::Settings,
+) -> Result<Option<Settings>, ConfigError> {
     let is_on = switch(environment, "ENABLE_MONITORING", true)?;
     // What is wrong is told whether or not it is needed now.
     let keys = keys(environment)?;
@@ -30,12 +38,16 @@ pub(super) fn settings(environment: &impl Environment, meta: &meta::Settings) ->
         phone_number_id: meta.phone_number_id.clone(),
         verify_token: meta.verify_token.as_ref().map(Token::new),
         infobip: token(environment, "INFOBIP_WEBHOOK_SECRET")?.map(|secret| Token::new(&secret)),
+        commerce7: crm.commerce7.webhook.clone(),
+        commerce7_app: crm.commerce7.app_id.clone(),
+        shopify: crm.shopify.webhook.clone(),
         // The integration of suppliers reads its calls.
         supplier: None,
     };
-    if is_on && keys.is_open() && webhooks.is_any() {
+    if is_on && keys.is_open() && (webhooks.is_any() || supplier.is_called()) {
         let expected = "it must be set where a webhook has a secret (WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN, \
-                        INFOBIP_WEBHOOK_SECRET): providers come through a proxy, and without a token whoever else comes \
+                        INFOBIP_WEBHOOK_SECRET, COMMERCE7_WEBHOOK_PASSWORD, SHOPIFY_WEBHOOK_SECRET, AT_ISHARE_API_SECRET where the \
+                        profile has callbacks): providers come through a proxy, and without a token whoever else comes \
                         through it could do everything; `openssl rand -hex 32` makes one";
         return Err(secret("ROWCALL_API_TOKEN", expected));
     }
@@ -79,7 +91,12 @@ fn keys(environment: &impl Environment) -> Result<Keys, ConfigError> {
     {
         return Err(secret("ROWCALL_READ_TOKEN", "another than ROWCALL_API_TOKEN, or it may change everything too"));
     }
-    Ok(Keys { admin: admin.as_ref().map(Token::new), reader: reader.as_ref().map(Token::new), jwt: jwt(environment)? })
+    Ok(Keys {
+        admin: admin.as_ref().map(Token::new),
+        reader: reader.as_ref().map(Token::new),
+        jwt: jwt(environment)?,
+        login: login(environment)?,
+    })
 }
 
 fn jwt(environment: &impl Environment) -> Result<Option<Jwt>, ConfigError> {
@@ -98,6 +115,21 @@ fn jwt(environment: &impl Environment) -> Result<Option<Jwt>, ConfigError> {
     let set = file.as_ref().map(read).transpose()?;
     let wrong = |source: KeySetError| ConfigError::KeySet { variable, source };
     Jwt::new(signing.map(SecretString::from).as_ref(), set.as_deref()).map(Some).map_err(wrong)
+}
+
+fn login(environment: &impl Environment) -> Result<Option<Login>, ConfigError> {
+    let (email, hash) = ("ROWCALL_ADMIN_EMAIL", "ROWCALL_ADMIN_PASSWORD_HASH");
+    let text = |variable| environment.get(variable).map(|text: String| SecretString::from(text.trim()));
+    match (text(email), text(hash)) {
+        (None, None) => Ok(None),
+        (Some(address), Some(hashed)) => {
+            let expected = "an argon2 hash ($argon2id$…), as `rowcall hash-password` makes it";
+            let admin = token(environment, "ROWCALL_API_TOKEN")?;
+            Login::new(&address, hashed, admin.as_ref()).map(Some).map_err(|_| secret(hash, expected))
+        }
+        (None, _) => Err(secret(email, "it must be set where ROWCALL_ADMIN_PASSWORD_HASH is")),
+        (_, None) => Err(secret(hash, "it must be set where ROWCALL_ADMIN_EMAIL is")),
+    }
 }
 
 fn token(environment: &impl Environment, variable: &'static str) -> Result<Option<SecretString>, ConfigError> {
@@ -125,7 +157,9 @@ mod tests {
     fn read(pairs: &[(&str, &str)]) -> Result<Option<Settings>, ConfigError> {
         let pairs: Vec<(String, String)> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let environment = move |variable: &str| pairs.iter().find(|(k, _)| k == variable).map(|(_, v)| v.clone());
-        settings(&environment, &super::super::providers::whatsapp(&environment)?.meta)
+        let crm = super::super::crm::crm(&environment)?;
+        let supplier = super::super::providers::supplier(&environment)?;
+        settings(&environment, &super::super::providers::whatsapp(&environment)?.meta, &crm, &supplier)
     }
 
     #[test]
@@ -146,6 +180,8 @@ mod tests {
             ("ROWCALL_READ_TOKEN", "hidden hidden hidden", "without spaces"),
             ("INFOBIP_WEBHOOK_SECRET", "hidden", "at least 16"),
             ("SUPABASE_JWT_SECRET", "hidden", "at least 32"),
+            ("ROWCALL_ADMIN_PASSWORD_HASH", "hidden", "where ROWCALL_ADMIN_PASSWORD_HASH is"),
+            ("ROWCALL_ADMIN_EMAIL", "hidden@example.com", "where ROWCALL_ADMIN_EMAIL is"),
             ("SUPABASE_JWKS_FILE", "/does/not/exist", "read /does/not/exist"),
             ("SUPABASE_JWKS_FILE", &file("none", "hidden"), "not a JSON Web Key Set"),
             ("SUPABASE_JWKS_FILE", &file("empty", r#"{"keys":[]}"#), "must be public ones"),
@@ -171,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_webhook_comes_through_a_proxy_and_needs_a_token_beside() {
-        let webhooks = ["WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN", "INFOBIP_WEBHOOK_SECRET"];
+        let webhooks =
+            ["WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN", "INFOBIP_WEBHOOK_SECRET", "AT_ISHARE_API_SECRET"];
         let secret = "hidden-hidden-hidden-hidden-hidden";
         for webhook in webhooks {
             let text = read(&[(webhook, secret)]).unwrap_err().to_string();
@@ -196,6 +233,16 @@ mod tests {
     }
 
     #[test]
+    fn a_supplier_that_does_not_call_back_needs_no_token() {
+        let secret = ("AT_ISHARE_API_SECRET", "hidden");
+        for (profile, is_refused) in [("at-ishare", true), ("hubnet", true), ("codecraft", false), ("spfastit", false)]
+        {
+            assert_eq!(read(&[("AT_ISHARE_PROFILE", profile), secret]).is_err(), is_refused, "{profile}");
+            assert!(read(&[("AT_ISHARE_PROFILE", profile)]).is_ok(), "{profile}");
+        }
+    }
+
+    #[test]
     fn secrets_are_not_in_debug_output() {
         let secret = "hidden-hidden-hidden-hidden-hidden";
         let variables = [
@@ -204,6 +251,9 @@ mod tests {
             "WHATSAPP_APP_SECRET",
             "WHATSAPP_VERIFY_TOKEN",
             "INFOBIP_WEBHOOK_SECRET",
+            "SHOPIFY_WEBHOOK_SECRET",
+            "COMMERCE7_WEBHOOK_USER",
+            "COMMERCE7_WEBHOOK_PASSWORD",
         ];
         let settings = read(&variables.map(|variable| (variable, secret))).unwrap();
         assert!(!format!("{settings:?}").contains("hidden"), "{settings:?}");

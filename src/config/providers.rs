@@ -77,14 +77,17 @@ fn infobip_address(text: &str) -> Result<Url, ConfigError> {
     address("INFOBIP_BASE_URL", &format!("{scheme}{text}"))
 }
 
-fn address(variable: &'static str, text: &str) -> Result<Url, ConfigError> {
+pub(super) fn address(variable: &'static str, text: &str) -> Result<Url, ConfigError> {
     let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     // It may hold a password, so it is not shown.
     url.ok_or(ConfigError::Secret { variable, expected: "an http or https address" })
 }
 
 /// A secret that an HTTP header can carry.
-fn secret(environment: &impl Environment, variable: &'static str) -> Result<Option<SecretString>, ConfigError> {
+pub(super) fn secret(
+    environment: &impl Environment,
+    variable: &'static str,
+) -> Result<Option<SecretString>, ConfigError> {
     let Some(secret) = environment.get(variable).map(|text| SecretString::from(text.trim())) else { return Ok(None) };
     if !secret.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
         let expected = "a secret without white space and without letters that no header can carry";

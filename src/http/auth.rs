@@ -1,7 +1,7 @@
 //! Authentication: who calls, and whether they may.
 //!
-//! A bearer token, HTTP Basic with the token as its password, or a JWT of Supabase. Tokens are kept as digests and
-//! compared in constant time; none is logged. Without any of the three, this server listens to its own machine only, and
+//! A bearer token, HTTP Basic with the token as its password, a JWT of Supabase or of our own login. Tokens are kept as
+//! digests and compared in constant time; none is logged. Without any of them, this server listens to its own machine only, and
 //! whoever is there may do everything.
 
 use axum::extract::{Request, State};
@@ -18,6 +18,7 @@ use subtle::ConstantTimeEq;
 use super::App;
 use super::errors::Refusal;
 use super::jwt::Jwt;
+use super::login::Login;
 use super::origin::refuse_foreign;
 
 /// What a caller may do; each role may also do what those before it may.
@@ -31,14 +32,12 @@ pub enum Role {
     Admin,
 }
 
-/// Who calls, as it stands on what they ask for: a JWT's `sub`, or its role; `api` for whoever has a token, or needs none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Caller(pub(super) String);
-
-impl Default for Caller {
-    fn default() -> Self {
-        Self("api".to_owned())
-    }
+/// Who calls, once that is known.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) role: Role,
+    /// What is kept of who changed something: the JWT's subject, or which token it was.
+    pub(super) name: String,
 }
 
 /// A secret that somebody must show.
@@ -71,27 +70,44 @@ pub struct Keys {
     pub reader: Option<Token>,
     /// `SUPABASE_JWT_SECRET`, `SUPABASE_JWKS_FILE`.
     pub jwt: Option<Jwt>,
+    /// `ROWCALL_ADMIN_EMAIL`, `ROWCALL_ADMIN_PASSWORD_HASH`.
+    pub login: Option<Login>,
 }
 
 impl Keys {
     /// Whether nobody needs to say who they are.
     pub fn is_open(&self) -> bool {
-        self.admin.is_none() && self.reader.is_none() && self.jwt.is_none()
+        self.admin.is_none() && self.reader.is_none() && self.jwt.is_none() && self.login.is_none()
     }
 
-    fn role(&self, shown: &Shown) -> Option<(Role, Caller)> {
+    fn caller(&self, shown: &Shown) -> Option<Caller> {
         // Both are compared always, so that the time does not tell which one was closer.
         let is = |token: &Option<Token>| token.as_ref().is_some_and(|token| token.is(shown.secret()));
         match (is(&self.admin), is(&self.reader), shown) {
-            (true, _, _) => Some((Role::Admin, Caller::default())),
-            (_, true, _) => Some((Role::Reader, Caller::default())),
+            (true, _, _) => Some(Caller { role: Role::Admin, name: "api token".to_owned() }),
+            (_, true, _) => Some(Caller { role: Role::Reader, name: "read token".to_owned() }),
             (_, _, Shown::Bearer(token)) => {
-                let (role, subject) = self.jwt.as_ref()?.bearer(token)?;
-                Some((role, Caller(subject)))
+                let of_login = self.login.as_ref().and_then(|login| login.caller(token));
+                of_login.or_else(|| self.jwt.as_ref()?.caller(token))
             }
             (_, _, Shown::Basic(_)) => None,
         }
     }
+
+    /// Why what is shown is not taken.
+    fn refusal(&self, shown: &Shown) -> Refusal {
+        if let (Shown::Bearer(token), Some(login)) = (shown, &self.login)
+            && login.has_expired(token)
+        {
+            return Refusal::forbidden("token_expired", "this token's time is over").hint("log in again");
+        }
+        Refusal::unauthenticated("this token is not taken")
+    }
+}
+
+/// The role of whoever sends these headers; nothing where they show nothing that is taken.
+pub(super) fn role_of(keys: &Keys, headers: &HeaderMap) -> Option<Role> {
+    if keys.is_open() { Some(Role::Admin) } else { keys.caller(&Shown::read(headers)?).map(|caller| caller.role) }
 }
 
 /// What a request shows.
@@ -126,25 +142,23 @@ impl Shown {
     }
 }
 
-/// Lets through who has at least this role.
+/// Lets through who has at least this role, and says so to what comes after: `asking` keeps who changes something.
 pub(super) async fn require(
     State((app, least)): State<(App, Role)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    let mut caller = Caller::default();
-    if !app.keys.is_open() {
-        let shown = Shown::read(request.headers())
-            .ok_or_else(|| Refusal::unauthenticated("say who you are").hint("Authorization: Bearer <token>"))?;
-        let (role, shown_by) =
-            app.keys.role(&shown).ok_or_else(|| Refusal::unauthenticated("this token is not taken"))?;
-        if matches!(shown, Shown::Basic(_)) {
-            refuse_foreign(request.method(), request.headers())?;
-        }
-        if role < least {
-            return Err(Refusal::forbidden("forbidden", "this token may not do that"));
-        }
-        caller = shown_by;
+    if app.keys.is_open() {
+        return Ok(next.run(request).await);
+    }
+    let shown = Shown::read(request.headers())
+        .ok_or_else(|| Refusal::unauthenticated("say who you are").hint("Authorization: Bearer <token>"))?;
+    let caller = app.keys.caller(&shown).ok_or_else(|| app.keys.refusal(&shown))?;
+    if matches!(shown, Shown::Basic(_)) {
+        refuse_foreign(request.method(), request.headers())?;
+    }
+    if caller.role < least {
+        return Err(Refusal::forbidden("forbidden", "this token may not do that"));
     }
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)

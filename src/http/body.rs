@@ -1,4 +1,4 @@
-//! Bodies: bounded in size and time, as raw bytes or as a JSON object.
+//! Bodies: bounded in size and time, as raw bytes, as a JSON object or as a form.
 //!
 //! A webhook's body may be large, and is read before it can prove itself. So what is not small takes one of a few places.
 
@@ -32,6 +32,9 @@ pub(super) struct Object(pub(super) Map<String, Value>);
 
 /// The same, where there may be nothing to say: no body is an empty object.
 pub(super) struct Given(pub(super) Map<String, Value>);
+
+/// Named values, as a JSON object or as a form.
+pub(super) struct Fields(pub(super) Map<String, Value>);
 
 /// The path's parts, refused as JSON.
 #[derive(FromRequestParts)]
@@ -83,6 +86,19 @@ impl FromRequest<App> for Given {
     }
 }
 
+impl FromRequest<App> for Fields {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
+        if media_type(request.headers()) != "application/x-www-form-urlencoded" {
+            return Object::from_request(request, app).await.map(|Object(map)| Self(map));
+        }
+        let (_, bytes) = whole(request, app).await?;
+        let pairs = url::form_urlencoded::parse(&bytes);
+        Ok(Self(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()))
+    }
+}
+
 /// A request of a caller with its body, bounded.
 pub(super) async fn whole(request: Request, app: &App) -> Result<(Parts, Bytes), Refusal> {
     let bytes_max = app.limits.body_bytes_max;
@@ -126,7 +142,11 @@ pub(super) fn json(bytes: &[u8]) -> Result<Value, Refusal> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = media_type(headers);
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

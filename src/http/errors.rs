@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::fmt::Display;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -101,6 +102,13 @@ impl Refusal {
         let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message);
         refusal.headers.push((RETRY_AFTER, HeaderValue::from(retry_after_seconds)));
         refusal
+    }
+
+    /// More than may be tried; the caller may try again after this.
+    pub(super) fn too_many(message: &str, wait: Duration) -> Self {
+        let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many", message);
+        refusal.headers.push((RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1)));
+        refusal.hint("wait as long as the header Retry-After says")
     }
 
     pub(super) fn internal() -> Self {

@@ -1,6 +1,7 @@
 //! Health: `/livez` says that the process answers, `/readyz` whether it can do its work, naming each check that fails.
 //!
-//! Nobody needs to say who they are to ask, so names are all that is told, and the database is asked once a second at most.
+//! Nobody needs to say who they are to ask, so names and counts are all that is told, and the database is asked once a second
+//! at most. Schedules that need a look are counted, and make nobody unready: it is their SQL, or their cron text, that is wrong.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,8 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::App;
+use crate::store::StoreError;
+use crate::store::schedules::operator::Trouble;
 
 /// The database is not asked more often than this.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -24,7 +27,16 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// What the last look at the database told.
 #[derive(Debug, Default)]
-pub(super) struct Health(Mutex<Option<(Instant, Option<&'static str>)>>);
+pub(super) struct Health(Mutex<Option<(Instant, Look)>>);
+
+/// One look at the database.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    /// What fails.
+    failing: Option<&'static str>,
+    /// The schedules that need a look, when nothing fails.
+    schedules: Option<Trouble>,
+}
 
 /// `GET /livez`
 pub(super) async fn livez() -> Json<Value> {
@@ -33,23 +45,23 @@ pub(super) async fn livez() -> Json<Value> {
 
 /// `GET /readyz`
 pub(super) async fn readyz(State(app): State<App>) -> Response {
-    let failing = failing(&app).await;
+    let Look { failing, schedules } = look(&app).await;
+    let failing: Vec<_> = failing.into_iter().chain(failing_here(&app)).collect();
     if failing.is_empty() {
-        return Json(json!({ "ready": true, "failing": [] })).into_response();
+        return Json(json!({ "ready": true, "failing": [], "schedules": schedules })).into_response();
     }
     let error = json!({
         "code": "not_ready",
         "message": format!("not ready: {}", failing.join(", ")),
         "hint": "`rowcall doctor`, run where the worker runs, tells what mends it",
     });
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "ready": false, "failing": failing, "error": error })))
-        .into_response()
+    let body = json!({ "ready": false, "failing": failing, "schedules": schedules, "error": error });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
 }
 
-/// The names of the checks that fail.
-async fn failing(app: &App) -> Vec<&'static str> {
+/// The names of the checks of this process that fail.
+fn failing_here(app: &App) -> Vec<&'static str> {
     let mut failing = Vec::new();
-    failing.extend(database(app).await);
     if !app.readiness.bell_works() {
         failing.push("bell");
     }
@@ -59,19 +71,25 @@ async fn failing(app: &App) -> Vec<&'static str> {
     failing
 }
 
-/// `database` when it does not answer, `schema` when it is not this version's. Whoever asks meanwhile waits for one look.
-async fn database(app: &App) -> Option<&'static str> {
+/// `database` fails when it does not answer, `schema` when it is not this version's. Whoever asks meanwhile waits for one look.
+async fn look(app: &App) -> Look {
     let mut last = app.health.0.lock().await;
-    if let Some((at, failing)) = *last
+    if let Some((at, look)) = *last
         && at.elapsed() < LOOK_EVERY
     {
-        return failing;
+        return look;
     }
-    let failing = match tokio::time::timeout(LOOK_MAX, app.store.is_current()).await {
-        Ok(Ok(true)) => None,
-        Ok(Ok(false)) => Some("schema"),
-        Ok(Err(_)) | Err(_) => Some("database"),
+    let failing = |failing| Look { failing: Some(failing), schedules: None };
+    let asked = async {
+        if !app.store.is_current().await? {
+            return Ok(failing("schema"));
+        }
+        Ok::<_, StoreError>(Look { failing: None, schedules: Some(app.store.schedule_trouble().await?) })
     };
-    *last = Some((Instant::now(), failing));
-    failing
+    let look = match tokio::time::timeout(LOOK_MAX, asked).await {
+        Ok(Ok(look)) => look,
+        Ok(Err(_)) | Err(_) => failing("database"),
+    };
+    *last = Some((Instant::now(), look));
+    look
 }

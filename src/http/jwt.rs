@@ -3,19 +3,23 @@
 //! Every key goes with one algorithm, and a token is checked with the key's, never by its own word: a public key can so
 //! never be taken for an HS256 secret. `exp` must be there and ahead, `nbf` behind, and `aud`, where there is one,
 //! `authenticated`. The file is read once, at start.
+//!
+//! The tokens of our own login (`login.rs`) are signed and checked here too, with a key of their own.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
-use jsonwebtoken::signature::{Error as Mismatch, Verifier};
-use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, Validation, decode, decode_header};
+use jsonwebtoken::signature::{Error as Mismatch, Signer, Verifier};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, Header, Validation, decode, decode_header, encode,
+};
 use ring::hmac;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256};
 use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::auth::Role;
+use super::auth::{Caller, Role};
 
 /// Clocks differ.
 const LEEWAY_SECONDS: u64 = 30;
@@ -50,7 +54,7 @@ pub enum KeySetError {
 #[derive(Deserialize)]
 struct Claims {
     role: Option<String>,
-    sub: Option<String>,
+    sub: Option<serde_json::Value>,
     aud: Option<serde_json::Value>,
 }
 
@@ -76,28 +80,44 @@ impl Jwt {
         Ok(Self { keys })
     }
 
-    /// What a token's bearer may do and who it is, by its `sub` or else its role; nothing when the token is not good.
-    pub(super) fn bearer(&self, token: &[u8]) -> Option<(Role, String)> {
+    /// A token's bearer; nothing when the token is not good.
+    pub(super) fn caller(&self, token: &[u8]) -> Option<Caller> {
         if token.len() > BYTES_MAX {
             return None;
         }
         let header = decode_header(token).ok()?;
         let candidates = self.keys.iter().filter(|key| key.algorithm == header.alg);
         let named = candidates.filter(|key| key.id.is_none() || header.kid.is_none() || key.id == header.kid);
-        let claims = named.into_iter().find_map(|key| claims(token, key))?;
+        let claims = named.into_iter().find_map(|key| claims(token, key, true))?;
         let role = match claims.role.as_deref() {
             Some("service_role") => Role::Admin,
             // Only keys of the project itself come without an audience.
             Some("authenticated") if claims.aud.is_none() => return None,
             _ => Role::User,
         };
-        Some((role, claims.sub.or(claims.role).unwrap_or_default()))
+        let subject = claims.sub.as_ref().and_then(|sub| sub.as_str());
+        let name = subject.filter(|sub| !sub.is_empty() && !sub.contains('\0')).or(claims.role.as_deref());
+        Some(Caller { role, name: name.unwrap_or("a JWT").to_owned() })
+    }
+
+    /// Whether nothing but its time makes a token of one of these keys no good.
+    pub(super) fn has_expired(&self, token: &[u8]) -> bool {
+        token.len() <= BYTES_MAX
+            && self.caller(token).is_none()
+            && self.keys.iter().any(|key| claims(token, key, false).is_some())
     }
 }
 
-fn claims(token: &[u8], key: &Key) -> Option<Claims> {
+/// A token with these claims, signed with HS256.
+pub(super) fn sign(secret: &SecretString, claims: &serde_json::Value) -> Option<String> {
+    let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
+    encode(&Header::new(Algorithm::HS256), claims, &key).ok()
+}
+
+fn claims(token: &[u8], key: &Key, is_timed: bool) -> Option<Claims> {
     let mut validation = Validation::new(key.algorithm);
     validation.leeway = LEEWAY_SECONDS;
+    validation.validate_exp = is_timed;
     validation.validate_nbf = true;
     validation.set_audience(&["authenticated"]);
     let claims = decode::<Claims>(token, &key.checks, &validation).ok()?.claims;
@@ -119,16 +139,16 @@ fn public(jwk: &Jwk) -> Option<Key> {
     said.is_none_or(|said| said == algorithm).then(|| Key { id: jwk.common.key_id.clone(), algorithm, checks })
 }
 
-/// jsonwebtoken leaves the arithmetic to others; ring is here already, for TLS. Nothing is ever signed.
-static WITH_RING: CryptoProvider = CryptoProvider {
-    signer_factory: refuse_to_sign,
-    verifier_factory: verifier,
-    key_utils: KeyUtils::new_unimplemented(),
-};
+/// jsonwebtoken leaves the arithmetic to others; ring is here already, for TLS. Only the tokens of our login are signed.
+static WITH_RING: CryptoProvider =
+    CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the library says how it is called")]
-fn refuse_to_sign(_: &Algorithm, _: &EncodingKey) -> jsonwebtoken::errors::Result<Box<dyn JwtSigner>> {
-    Err(ErrorKind::InvalidAlgorithm.into())
+fn signer(algorithm: &Algorithm, key: &EncodingKey) -> jsonwebtoken::errors::Result<Box<dyn JwtSigner>> {
+    if *algorithm != Algorithm::HS256 {
+        return Err(ErrorKind::InvalidAlgorithm.into());
+    }
+    Ok(Box::new(Hs256(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()))))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the library says how it is called")]
@@ -137,6 +157,20 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> jsonwebtoken::errors::R
         return Err(ErrorKind::InvalidKeyFormat.into());
     }
     Ok(Box::new(WithRing { algorithm: *algorithm, key: key.clone() }))
+}
+
+struct Hs256(hmac::Key);
+
+impl JwtSigner for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+impl Signer<Vec<u8>> for Hs256 {
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, Mismatch> {
+        Ok(hmac::sign(&self.0, message).as_ref().to_vec())
+    }
 }
 
 struct WithRing {

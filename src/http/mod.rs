@@ -10,6 +10,7 @@
 pub mod server;
 pub mod auth;
 pub mod jwt;
+pub mod login;
 pub mod webhooks;
 mod origin;
 mod observe;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -67,6 +68,8 @@ pub struct Limits {
     pub connection: Duration,
     /// For a connection's last answer too, however long it is and however slowly it is taken.
     pub connection_max: Duration,
+    /// For what a request asks for and waits for; less than `answer`.
+    pub wait: Duration,
     /// The largest body of a caller.
     pub body_bytes_max: usize,
     /// The largest body of a provider: Meta tells at most 3 MB at a time.
@@ -86,6 +89,7 @@ impl Default for Limits {
             write: Duration::from_secs(10),
             connection: Duration::from_mins(1),
             connection_max: Duration::from_hours(1),
+            wait: Duration::from_secs(20),
             body_bytes_max: 1 << 20,
             webhook_bytes_max: 4 << 20,
             large_webhooks_max: 8,
@@ -145,8 +149,12 @@ pub fn store(database: &Database) -> Store {
 /// Every route, behind what it needs.
 fn router(app: &App) -> Router {
     let only = |role: Role| from_fn_with_state((app.clone(), role), auth::require);
-    let open =
-        Router::new().route("/", get(index)).route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
+    let open = Router::new()
+        .route("/", get(index))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/api/auth/login", post(login::login))
+        .merge(api::opens());
     // What a provider calls carries its own proof, and the Host under which the provider knows us. Links are for everybody.
     let here = open
         .merge(api::reads().route_layer(only(Role::Reader)))

@@ -64,6 +64,7 @@ pub struct Http {
 }
 
 /// One request about to be made. Its debug output shows neither address nor headers nor body.
+#[derive(Clone)]
 pub struct Request {
     method: Method,
     url: Url,
@@ -89,6 +90,7 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The body came to its end within its bound.
     pub is_whole: bool,
+    headers: HeaderMap,
     body: Vec<u8>,
 }
 
@@ -164,7 +166,8 @@ impl Http {
             };
             Lost::new(&gate, cause, Some(&error))
         })?;
-        let (status, retry_after) = (response.status(), patience::retry_after(response.headers(), SystemTime::now()));
+        let (status, headers) = (response.status(), response.headers().clone());
+        let retry_after = patience::retry_after(&headers, SystemTime::now());
         // From here on the status is known, whatever becomes of the body.
         let mut body = Vec::new();
         let is_whole = tokio::select! {
@@ -172,11 +175,16 @@ impl Http {
             _ = &mut giving_up => false,
             is_whole = read(response, &mut body, bytes_max) => is_whole,
         };
-        Ok(Answer { status, retry_after, is_whole, body })
+        Ok(Answer { status, retry_after, is_whole, headers, body })
     }
 }
 
 impl Request {
+    /// A GET.
+    pub fn get(url: Url) -> Self {
+        Self::new(Method::GET, url)
+    }
+
     /// A request without a body, for an answer in JSON. Without a body nothing tells when it leaves, so only what may be
     /// repeated should be asked like this.
     pub fn new(method: Method, url: Url) -> Self {
@@ -188,6 +196,11 @@ impl Request {
     /// A POST of JSON.
     pub fn post_json(url: Url, body: &serde_json::Value) -> Self {
         Self::new(Method::POST, url).with_body("application/json", body.to_string())
+    }
+
+    /// A PUT of JSON.
+    pub fn put_json(url: Url, body: &serde_json::Value) -> Self {
+        Self::new(Method::PUT, url).with_body("application/json", body.to_string())
     }
 
     /// The same with this body.
@@ -250,6 +263,11 @@ impl Answer {
     pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
         if self.is_whole { serde_json::from_slice(&self.body).ok() } else { None }
     }
+
+    /// A header, if it is there once or more and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
 }
 
 impl fmt::Debug for Answer {
@@ -274,6 +292,13 @@ impl Lost {
         };
         Self { sent, cause, reason: cut(&reason, REASON_CHARS_MAX) }
     }
+}
+
+/// The address with these parts after its path; nothing when it cannot have any.
+pub fn join(base: &Url, parts: &[&str]) -> Option<Url> {
+    let mut url = base.clone();
+    url.path_segments_mut().ok()?.pop_if_empty().extend(parts);
+    Some(url)
 }
 
 /// Ends when the exchange must; with the cause.

@@ -4,13 +4,16 @@
 //! row is `settle.sql`'s to say.
 
 pub mod redact;
+mod quote;
 pub mod guard;
 pub mod tail;
 pub mod command;
 pub mod http;
 pub mod fienta;
 pub mod whatsapp;
+pub mod crm;
 pub mod supplier;
+pub mod fluent;
 pub mod webhook;
 pub mod organization;
 pub mod shortlink;
@@ -34,6 +37,17 @@ pub trait Integration: fmt::Debug + Send + Sync + 'static {
     /// What of the settings cannot work on this machine, as far as that can be told without calling anybody; for `doctor`.
     fn examine(&self) -> Result<(), String> {
         self.ready()
+    }
+
+    /// Which of several its queue's target is, where the settings say so. Each has a breaker and a rate of its own.
+    fn target(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether an open breaker holds this job up. What only asks after something that was done before may go on; then it neither
+    /// opens nor closes one, and its outcomes say when to ask again.
+    fn is_held_up(&self, _job: &Job) -> bool {
+        true
     }
 
     /// Runs the job's operation once, verifying first where the job is `uncertain`.

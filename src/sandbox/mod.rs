@@ -5,7 +5,10 @@
 
 pub mod fienta;
 pub mod whatsapp;
+pub mod crm;
 pub mod supplier;
+pub mod fluent;
 pub mod webhook;
 pub mod postgres;
 mod server;
+mod bucket;

@@ -19,6 +19,16 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone)]
 pub(super) struct HangUp(CancellationToken);
 
+/// What is left to do after a fault.
+pub(super) enum Left {
+    /// Whatever is done usually.
+    Usual,
+    /// The effect, and then this in place of the answer.
+    EffectThen(After),
+    /// This alone.
+    Nothing(After),
+}
+
 /// What takes the place of an answer.
 pub(super) enum After {
     Answer(Response<Body>),

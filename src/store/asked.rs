@@ -12,8 +12,8 @@ use super::{Store, StoreError, rows_on};
 /// Who asks, and for what.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// Who: what stands as `requested_by`.
-    pub caller: String,
+    /// Who: what stands as `requested_by`. Nobody where nobody needs to say who they are; the database's role stands then.
+    pub caller: Option<String>,
     /// The request's path, with its query.
     pub path: String,
     /// By what the caller knows the request, where it said so.

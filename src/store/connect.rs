@@ -162,6 +162,11 @@ impl Database {
         self.config.connect(self.tls.clone()).await
     }
 
+    /// Asks the server to end what a connection of this database runs.
+    pub async fn cancel(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        client.cancel_token().cancel_query(self.tls.clone()).await
+    }
+
     /// A connection of its own, driven in the background until it is dropped. It hears no bell.
     pub async fn client(&self) -> Result<Client, tokio_postgres::Error> {
         let (client, connection) = self.connect().await?;

@@ -13,6 +13,7 @@ pub mod claims;
 pub mod settles;
 pub mod targets;
 pub mod workers;
+pub mod schedules;
 pub mod operator;
 pub mod asked;
 pub mod requests;
@@ -20,6 +21,8 @@ pub mod actions;
 pub mod whatsapp;
 pub mod fulfillment;
 pub mod export;
+pub mod crm;
+pub mod fluent;
 pub mod links;
 pub mod doctor;
 
@@ -109,6 +112,11 @@ impl StoreError {
         self.answer().is_some_and(|e| is_of_class(e, &CONTENTION) || is_of_class(e, &SCHEMA))
     }
 
+    /// Whether the server stopped the statement, for it took too long as a rule.
+    pub fn is_cut_off(&self) -> bool {
+        self.answer().is_some_and(|e| is_of_class(e, &CUT_OFF))
+    }
+
     /// The whole chain in one line, for a log or a terminal.
     pub fn chain(&self) -> String {
         chain(self)
@@ -136,7 +144,10 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 const PASSING: [&str; 13] = ["08", "25", "26", "28", "3D", "40", "42P05", "53", "55", "57", "58", "0A000", "XX"];
 
 /// Those of them that concern one statement only.
-const CONTENTION: [&str; 3] = ["40", "55", "57014"];
+const CONTENTION: [&str; 3] = ["40", "55", CUT_OFF[0]];
+
+/// What the statement timeout says, and whoever cancels a statement by hand.
+const CUT_OFF: [&str; 1] = ["57014"];
 
 /// What a migration that is under way looks like: tables, columns and rights that are not there. Not a fault of the row.
 const SCHEMA: [&str; 1] = ["42"];

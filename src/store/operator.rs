@@ -3,6 +3,7 @@
 use postgres_types::{Json, ToSql};
 use serde::Serialize;
 
+use super::schedules::operator::Schedule;
 use super::{Store, StoreError};
 
 /// One row of `rowcall.queue_health`.
@@ -91,6 +92,8 @@ pub struct Status {
     pub workers: Vec<WorkerInfo>,
     /// What is asked for and not done, oldest first, at most 50.
     pub work: Vec<Work>,
+    /// Every schedule.
+    pub schedules: Vec<Schedule>,
 }
 
 /// One row of `rowcall.history`.
@@ -144,6 +147,7 @@ impl Store {
             queues: queues.iter().map(health).collect(),
             workers: workers.iter().map(worker).collect(),
             work: work.iter().map(work_row).collect(),
+            schedules: self.schedules().await?,
         })
     }
 
@@ -161,31 +165,37 @@ impl Store {
 
     /// `rowcall.retry(queue, key)`; the answer in words.
     pub async fn retry(&self, queue: &str, key: &str) -> Result<String, StoreError> {
-        self.verb("select to_jsonb(rowcall.retry($1, $2))", &[&queue, &key], "retry a row").await
+        self.said("select to_jsonb(rowcall.retry($1, $2))", &[&queue, &key], "retry a row").await
     }
 
     /// `rowcall.cancel(queue, key)`; the answer in words.
     pub async fn cancel(&self, queue: &str, key: &str) -> Result<String, StoreError> {
-        self.verb("select to_jsonb(rowcall.cancel($1, $2))", &[&queue, &key], "cancel a row").await
+        self.said("select to_jsonb(rowcall.cancel($1, $2))", &[&queue, &key], "cancel a row").await
     }
 
     /// `rowcall.resolve(queue, key, verdict, note)`; the answer in words.
     pub async fn resolve(&self, queue: &str, key: &str, verdict: &str, note: &str) -> Result<String, StoreError> {
-        self.verb("select to_jsonb(rowcall.resolve($1, $2, $3, $4))", &[&queue, &key, &verdict, &note], "resolve a row")
+        self.said("select to_jsonb(rowcall.resolve($1, $2, $3, $4))", &[&queue, &key, &verdict, &note], "resolve a row")
             .await
     }
 
     /// `rowcall.pause(queue, reason)`; the answer in words.
     pub async fn pause(&self, queue: &str, reason: &str) -> Result<String, StoreError> {
-        self.verb("select to_jsonb(rowcall.pause($1, $2))", &[&queue, &reason], "pause a queue").await
+        self.said("select to_jsonb(rowcall.pause($1, $2))", &[&queue, &reason], "pause a queue").await
     }
 
     /// `rowcall.resume(queue)`; the answer in words.
     pub async fn resume(&self, queue: &str) -> Result<String, StoreError> {
-        self.verb("select to_jsonb(rowcall.resume($1))", &[&queue], "resume a queue").await
+        self.said("select to_jsonb(rowcall.resume($1))", &[&queue], "resume a queue").await
     }
 
-    async fn verb(&self, sql: &str, given: &[&(dyn ToSql + Sync)], what: &'static str) -> Result<String, StoreError> {
+    /// What a function of the operator's answers, in words.
+    pub(super) async fn said(
+        &self,
+        sql: &str,
+        given: &[&(dyn ToSql + Sync)],
+        what: &'static str,
+    ) -> Result<String, StoreError> {
         let answer = self.change(sql, given, what).await?;
         Ok(answer.as_str().unwrap_or_default().to_owned())
     }

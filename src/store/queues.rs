@@ -15,6 +15,8 @@ pub struct Statements {
     /// No parameter → the seconds until a row comes due that nobody settled lately, or null. For queues whose claims put
     /// rows off; others have their alarms from what they settle.
     pub next: Option<&'static str>,
+    /// Whether its operations only read, so that one whose outcome cannot be written may be done again.
+    pub only_reads: bool,
 }
 
 /// Promo codes: `public.codes`.
@@ -24,6 +26,7 @@ pub static CODES: Statements = Statements {
     settle: include_str!("../../sql/queues/codes/settle.sql"),
     stands: include_str!("../../sql/queues/codes/stands.sql"),
     next: None,
+    only_reads: false,
 };
 
 /// Replies to approved, denied and edited actions: `public.actions`. Its serial key is the contact.
@@ -33,6 +36,7 @@ pub static ACTIONS: Statements = Statements {
     settle: include_str!("../../sql/queues/actions/settle.sql"),
     stands: include_str!("../../sql/queues/actions/stands.sql"),
     next: Some(include_str!("../../sql/queues/actions/next.sql")),
+    only_reads: false,
 };
 
 /// Data bundles for paid orders: `public.fulfillment_logs`, one row an order. Its serial key is the telephone number.
@@ -42,6 +46,37 @@ pub static FULFILLMENT_LOGS: Statements = Statements {
     settle: include_str!("../../sql/queues/fulfillment_logs/settle.sql"),
     stands: include_str!("../../sql/queues/fulfillment_logs/stands.sql"),
     next: Some(include_str!("../../sql/queues/fulfillment_logs/next.sql")),
+    only_reads: false,
+};
+
+/// Changes of memberships in the CRMs: `public.crm_sync_queue`. Its serial key is the customer; clients take turns.
+pub static CRM_SYNC_QUEUE: Statements = Statements {
+    queue: "crm_sync_queue",
+    claim: include_str!("../../sql/queues/crm_sync_queue/claim.sql"),
+    settle: include_str!("../../sql/queues/crm_sync_queue/settle.sql"),
+    stands: include_str!("../../sql/queues/crm_sync_queue/stands.sql"),
+    next: Some(include_str!("../../sql/queues/crm_sync_queue/next.sql")),
+    only_reads: false,
+};
+
+/// Orders that a webhook told of and that are read at their CRM: `public.crm_orders`.
+pub static CRM_ORDERS: Statements = Statements {
+    queue: "crm_orders",
+    claim: include_str!("../../sql/queues/crm_orders/claim.sql"),
+    settle: include_str!("../../sql/queues/crm_orders/settle.sql"),
+    stands: include_str!("../../sql/queues/crm_orders/stands.sql"),
+    next: Some(include_str!("../../sql/queues/crm_orders/next.sql")),
+    only_reads: false,
+};
+
+/// Syncs with FluentSupport: `public.fluent_sync_status`, whose tickets become `public.requests`.
+pub static FLUENT: Statements = Statements {
+    queue: "fluent_sync_status",
+    claim: include_str!("../../sql/queues/fluent_sync_status/claim.sql"),
+    settle: include_str!("../../sql/queues/fluent_sync_status/settle.sql"),
+    stands: include_str!("../../sql/queues/fluent_sync_status/stands.sql"),
+    next: None,
+    only_reads: true,
 };
 
 /// Orders whose status is changed at Fienta too: `public.orders`. They share the codes' account.
@@ -51,6 +86,7 @@ pub static ORDERS: Statements = Statements {
     settle: include_str!("../../sql/queues/orders/settle.sql"),
     stands: include_str!("../../sql/queues/orders/stands.sql"),
     next: None,
+    only_reads: false,
 };
 
 /// Monitoring: `public.fienta_checks`, one row. The codes here are compared with those in Fienta.
@@ -60,6 +96,7 @@ pub static FIENTA_CHECKS: Statements = Statements {
     settle: include_str!("../../sql/queues/fienta_checks/settle.sql"),
     stands: include_str!("../../sql/queues/fienta_checks/stands.sql"),
     next: None,
+    only_reads: true,
 };
 
 /// Short links: `public.links`.
@@ -69,6 +106,7 @@ pub static LINKS: Statements = Statements {
     settle: include_str!("../../sql/queues/links/settle.sql"),
     stands: include_str!("../../sql/queues/links/stands.sql"),
     next: None,
+    only_reads: false,
 };
 
 /// Organizations that an outside system is told of: `public.organizations`.
@@ -78,11 +116,22 @@ pub static ORGANIZATIONS: Statements = Statements {
     settle: include_str!("../../sql/queues/organizations/settle.sql"),
     stands: include_str!("../../sql/queues/organizations/stands.sql"),
     next: None,
+    only_reads: false,
 };
 
 /// Every queue of this build.
-pub static ALL: [&Statements; 7] =
-    [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &ORDERS, &FIENTA_CHECKS, &LINKS, &ORGANIZATIONS];
+pub static ALL: [&Statements; 10] = [
+    &CODES,
+    &ACTIONS,
+    &FULFILLMENT_LOGS,
+    &CRM_SYNC_QUEUE,
+    &CRM_ORDERS,
+    &FLUENT,
+    &ORDERS,
+    &FIENTA_CHECKS,
+    &LINKS,
+    &ORGANIZATIONS,
+];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {

@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// `rowcall.actions_history(most)`: the last attempts, newest first.
-    pub async fn actions_history(&self, most: i32) -> Result<Value, StoreError> {
+    pub async fn actions_history(&self, most: i64) -> Result<Value, StoreError> {
         let sql = "select rowcall.actions_history($1)";
         let rows = self.rows(sql, &[&most], || "read the actions' history".to_owned()).await?;
         Ok(rows.first().and_then(json).unwrap_or_default())

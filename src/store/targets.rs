@@ -20,6 +20,13 @@ impl Store {
         Ok((0..number).map(|nth| seconds(first + f64::from(nth) / rate.per_second)).collect())
     }
 
+    /// Names the target of a queue, with a breaker of its own.
+    pub async fn name_target(&self, queue: &str, target: &str) -> Result<(), StoreError> {
+        const SQL: &str = include_str!("../../sql/statements/name_target.sql");
+        self.rows(SQL, &[&queue, &target], || format!("name {target} as the target of {queue}")).await?;
+        Ok(())
+    }
+
     /// Lets a target rest: no operation starts on it before `pause` has passed.
     pub async fn rest(&self, target: &str, pause: Duration) -> Result<(), StoreError> {
         const SQL: &str = include_str!("../../sql/statements/rest.sql");

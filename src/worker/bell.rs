@@ -146,11 +146,14 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// A queue's name wakes its lane; `*` means the policies and everything.
+/// A queue's name wakes its lane, `schedules` the scheduler; `*` means the policies and everything.
 fn dispatch(worker: &Worker, payload: &str) {
     if payload == "*" {
         // It wakes every lane when the policies are read, and not before: a pause counts for the very next look.
         worker.reload.notify_one();
+        worker.schedules.wake();
+    } else if payload == "schedules" {
+        worker.schedules.wake();
     } else if let Some(lane) = worker.lanes.get(payload) {
         lane.wake();
     }

@@ -23,6 +23,9 @@ use crate::store::{StoreError, chain};
 /// How long a probe may take before another one is sent.
 const PROBE_MAX: Duration = Duration::from_mins(1);
 
+/// When to look again at what no slot was free for, behind an open breaker.
+const CROWDED: Duration = Duration::from_secs(5);
+
 /// What the claimer does next.
 enum Next {
     /// Look again at once.
@@ -157,10 +160,13 @@ impl Claimer {
         if breaker.probe_at > now {
             return self.tell_waiting(policy, &breaker.reason, breaker.probe_at - now).await;
         }
-        // A row first: without one nothing is proven and the breaker stays open. Whatever comes next is the probe.
+        // A row first: without one nothing is proven and the breaker stays open. Whatever the breaker holds up and comes next
+        // is the probe.
         let jobs = self.claim(policy, 1).await?;
+        let claimed = jobs.len();
+        let jobs = self.let_past(policy, jobs, now).await;
         if jobs.is_empty() {
-            return Ok(Next::Sleep);
+            return Ok(if claimed > 0 { Next::Again } else { Next::Sleep });
         }
         if !self.worker.store.probe(&policy.target, PROBE_MAX).await? {
             // Another worker probes; its answer rings.
@@ -175,14 +181,28 @@ impl Claimer {
         Ok(Next::Sleep)
     }
 
+    /// Starts what an open breaker does not hold up, as slots are free; returns the rest.
+    async fn let_past(&self, policy: &Arc<Policy>, jobs: Vec<Job>, sent_at: Instant) -> Vec<Job> {
+        let (held_up, mut past): (Vec<_>, Vec<_>) =
+            jobs.into_iter().partition(|job| self.lane.integration.is_held_up(job));
+        let late = past.split_off(past.len().min(self.lane.free(policy)).min(startable(policy)));
+        self.start(policy, past, false, sent_at).await;
+        self.tell(late, "so many are ahead that its turn did not come; it goes on by itself", CROWDED).await;
+        held_up
+    }
+
     /// Tells due rows why they wait. Bounded to some hundreds a second, so that a million waiting rows cost little.
-    async fn tell_waiting(&mut self, policy: &Policy, reason: &str, delay: Duration) -> Result<Next, StoreError> {
+    async fn tell_waiting(&mut self, policy: &Arc<Policy>, reason: &str, delay: Duration) -> Result<Next, StoreError> {
         if self.reported.as_deref() != Some(reason) {
             warn!(queue = self.lane.statements.queue, reason, "Rows wait");
             self.reported = Some(reason.to_owned());
         }
+        let sent_at = Instant::now();
         let jobs = self.claim(policy, policy.batch).await?;
         let told = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+        // Without settings there is no breaker to get past, nor anybody to ask.
+        let jobs =
+            if self.lane.integration.ready().is_ok() { self.let_past(policy, jobs, sent_at).await } else { jobs };
         self.tell(jobs, reason, delay).await;
         Ok(Next::Pause(if told == 0 { delay } else { Duration::from_millis(10).max(Duration::from_millis(2) * told) }))
     }

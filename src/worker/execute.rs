@@ -48,7 +48,7 @@ impl Drop for Attempt {
 
 impl Attempt {
     pub(super) async fn run(self, job: Job) {
-        let Some(started) = self.wait_for_start().await else {
+        let Some(started) = self.wait_for_start(&job).await else {
             self.lane.settle(self.not_started(job)).await;
             return;
         };
@@ -59,7 +59,7 @@ impl Attempt {
             self.slow_down(&outcome).await;
             (outcome, Some(started.elapsed()))
         };
-        let probe_in = self.judge_target(&outcome).await;
+        let probe_in = self.judge_target(&job, &outcome).await;
         let delay = self.delay(&job, &outcome, probe_in);
         self.rest().await;
         log(&job, &outcome, duration);
@@ -68,7 +68,7 @@ impl Attempt {
 
     /// What becomes of a job whose operation was not started.
     fn not_started(&self, job: Job) -> Settlement {
-        let waits_for = self.lane.breaker().filter(|_| !self.probe);
+        let waits_for = self.in_the_way(&job);
         let (fault, reason) = match &waits_for {
             Some(breaker) => (Fault::Configuration, breaker.reason.as_str()),
             None => (Fault::Interrupted, "its turn did not come in time; it is tried again"),
@@ -83,9 +83,14 @@ impl Attempt {
         Settlement { job, outcome: failure.into(), delay, duration: None }
     }
 
+    /// The open breaker that holds this job up.
+    fn in_the_way(&self, job: &Job) -> Option<Breaker> {
+        self.lane.breaker().filter(|_| !self.probe && self.lane.integration.is_held_up(job))
+    }
+
     /// Waits until the target's rate lets the operation start; nothing when the worker closes or the breaker opens first, or
     /// the lease would end before the operation.
-    async fn wait_for_start(&self) -> Option<Instant> {
+    async fn wait_for_start(&self, job: &Job) -> Option<Instant> {
         if Instant::now() + self.start_in > self.start_by {
             return None;
         }
@@ -97,7 +102,7 @@ impl Attempt {
         }
         // Closing, or silent for so long that others may soon take these rows: nothing new is started.
         let may_start = self.worker.pulse.may_start() && !self.worker.shutdown.closing.is_cancelled();
-        let may_start = may_start && (self.probe || self.lane.breaker().is_none());
+        let may_start = may_start && self.in_the_way(job).is_none();
         (may_start && Instant::now() <= self.start_by).then(Instant::now)
     }
 
@@ -142,9 +147,18 @@ impl Attempt {
 
     /// Opens the breaker on a fault that every row would meet, closes it when a probe came through. Returns how long
     /// until the next probe, when the breaker is open.
-    async fn judge_target(&self, outcome: &Outcome) -> Option<Duration> {
+    async fn judge_target(&self, job: &Job, outcome: &Outcome) -> Option<Duration> {
+        if !self.lane.integration.is_held_up(job) {
+            // What passes an open breaker says nothing of what does not.
+            return None;
+        }
         let target = self.policy.target.as_str();
-        if outcome.fault.is_some_and(Fault::opens_breaker) {
+        let part = outcome.target.as_deref().filter(|part| *part != target);
+        let probe_in = match part {
+            Some(part) => self.judge_part(part, outcome).await,
+            None => None,
+        };
+        if part.is_none() && outcome.fault.is_some_and(Fault::opens_breaker) {
             let reason = outcome.error.as_deref().unwrap_or("the provider does not work");
             let probe_in = match self.worker.store.trip(target, reason, self.probe).await {
                 Ok(Some(probe_in)) => {
@@ -174,7 +188,7 @@ impl Attempt {
             if let Some(breaker) = self.lane.breaker() {
                 self.lane.set_breaker(Some(Breaker { probe_at: Instant::now(), ..breaker }));
             }
-            return None;
+            return probe_in;
         }
         if self.probe && !matches!(outcome.fault, Some(Fault::Interrupted | Fault::Unknowable)) {
             match self.worker.store.close(target).await {
@@ -183,7 +197,39 @@ impl Attempt {
             }
             self.lane.set_breaker(None);
         }
-        None
+        probe_in
+    }
+
+    /// The same for a part of the target that fails and works by itself, such as one tenant's access: the lane goes on,
+    /// and the part's own rows come back when it may be looked at again.
+    async fn judge_part(&self, part: &str, outcome: &Outcome) -> Option<Duration> {
+        let store = &self.worker.store;
+        if !outcome.fault.is_some_and(Fault::opens_breaker) {
+            if outcome.fault != Some(Fault::Interrupted) {
+                match store.close(part).await {
+                    Ok(true) => info!(target = part, "The breaker is closed"),
+                    Ok(false) => {}
+                    Err(error) => warn!(target = part, error = error.chain(), "The breaker could not be closed"),
+                }
+            }
+            return None;
+        }
+        let reason = outcome.error.as_deref().unwrap_or("the provider does not work");
+        let tripped = async {
+            let was_due = store.probe(part, WAIT_MAX).await?;
+            store.trip(part, reason, was_due).await
+        };
+        match tripped.await {
+            Ok(Some(probe_in)) => {
+                warn!(target = part, reason, ?probe_in, "The breaker is open");
+                Some(probe_in)
+            }
+            Ok(None) => Some(WAIT_MAX),
+            Err(error) => {
+                warn!(target = part, error = error.chain(), "The breaker could not be opened");
+                Some(Duration::from_secs(10))
+            }
+        }
     }
 
     fn delay(&self, job: &Job, outcome: &Outcome, probe_in: Option<Duration>) -> Duration {
@@ -235,7 +281,8 @@ fn log(job: &Job, outcome: &Outcome, duration: Option<Duration>) {
     let verdict = outcome.verdict.as_str();
     let duration_ms = duration.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
     // The error's text is the row's; a log carries no more than the verdict and whose fault it is.
-    if outcome.verdict == Verdict::Done {
+    // What goes well, and each part of what is long.
+    if outcome.fault.is_none() {
         debug!(queue, key, generation, attempt, operation, verdict, duration_ms, "Attempt ended");
     } else {
         let fault = outcome.fault.map(tracing::field::debug);

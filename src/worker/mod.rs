@@ -1,5 +1,6 @@
 //! The flow, in its order: the bell wakes a lane, the lane claims rows, executes them, and settles their outcomes; a
-//! heartbeat keeps the claims, a sweep makes good what the bell missed, and shutdown hands back what still runs.
+//! heartbeat keeps the claims, a sweep makes good what the bell missed, and shutdown hands back what still runs. Beside it, a
+//! scheduler runs SQL at its times.
 //!
 //! Invariant: no transaction is open while an operation runs. Invariant: nothing here knows a domain table.
 
@@ -10,6 +11,7 @@ pub mod execute;
 pub mod settle;
 pub mod heartbeat;
 pub mod sweep;
+pub mod schedule;
 pub mod shutdown;
 
 use std::collections::HashMap;
@@ -20,7 +22,7 @@ use sd_notify::NotifyState;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::integrations::Integration;
 use crate::integrations::monitor::Monitor;
@@ -30,6 +32,7 @@ use crate::store::queues::Statements;
 use crate::store::{Store, StoreError};
 use heartbeat::Pulse;
 use lane::Lane;
+use schedule::Schedules;
 use shutdown::Shutdown;
 
 /// What a worker needs to know.
@@ -37,7 +40,7 @@ use shutdown::Shutdown;
 pub struct Settings {
     /// For claims, settles and policy; may go through a pooler.
     pub database: Database,
-    /// For the bell; must not go through a transaction pooler.
+    /// For the bell and for the statements of schedules; must not go through a transaction pooler.
     pub listen: Database,
     /// How often to look at everything, whether or not a bell rang.
     pub sweep: Duration,
@@ -74,6 +77,7 @@ pub enum WorkerError {
 pub struct Worker {
     store: Store,
     lanes: HashMap<&'static str, Arc<Lane>>,
+    schedules: Schedules,
     pulse: Pulse,
     shutdown: Shutdown,
     operations: TaskTracker,
@@ -106,6 +110,7 @@ impl Worker {
         for lane in self.lanes.values() {
             lane.wake();
         }
+        self.schedules.wake();
     }
 
     /// Reads the policies again and hands each lane its own.
@@ -119,10 +124,22 @@ impl Worker {
     }
 }
 
+/// Names the target of a queue that may have one of several. Without the settings to work, another worker's word counts.
+async fn name_target(store: &Store, service: &Service) {
+    let Some(target) = service.integration.target().filter(|_| service.integration.ready().is_ok()) else { return };
+    let queue = service.statements.queue;
+    if let Err(error) = store.name_target(queue, &target).await {
+        warn!(queue, target, error = error.chain(), "The target was not named; the one before is used");
+    }
+}
+
 /// Runs a worker until it is told to stop; returns when everything that ran is settled or handed back.
 pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown) -> Result<(), WorkerError> {
-    // For each queue a claim and its settles at a time, and a few for policy, breakers and rates.
-    let store = Store::new(settings.database.pool(services.len() * (1 + settle::SETTLERS) + 3, Session::Worker));
+    // For each queue a claim and its settles at a time, and a few for policy, breakers, rates and schedules.
+    let store = Store::new(settings.database.pool(services.len() * (1 + settle::SETTLERS) + 4, Session::Worker));
+    for service in &services {
+        name_target(&store, service).await;
+    }
     let standings = store.standings().await?;
 
     let mut lanes = HashMap::new();
@@ -146,6 +163,7 @@ pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown)
     let worker = Arc::new(Worker {
         store,
         lanes,
+        schedules: Schedules::new(settings.listen.clone()),
         pulse,
         operations: TaskTracker::new(),
         fence: Mutex::new(shutdown.stop.child_token()),
@@ -159,8 +177,9 @@ pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown)
         .into_iter()
         .map(|(lane, outcomes)| tokio::spawn(settle::run(Arc::clone(&worker), lane, outcomes)))
         .collect();
-    let claimers: Vec<_> =
+    let mut claimers: Vec<_> =
         worker.lanes.values().map(|lane| tokio::spawn(claim::run(Arc::clone(&worker), Arc::clone(lane)))).collect();
+    claimers.push(tokio::spawn(schedule::run(Arc::clone(&worker))));
     let background = [
         tokio::spawn(bell::run(Arc::clone(&worker), settings.listen)),
         tokio::spawn(bell::poll(Arc::clone(&worker))),

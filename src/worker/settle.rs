@@ -18,6 +18,7 @@ use super::claim::sleep_until;
 use super::lane::Lane;
 use crate::failure::{Failure, Fault};
 use crate::outcome::Verdict;
+use crate::retry;
 use crate::store::reconnect::Reconnect;
 use crate::store::settles::{Settled, Settlement};
 
@@ -114,6 +115,18 @@ impl Settler {
                     left.push(half);
                     left.push(batch);
                 }
+                Err(error) if error.is_cut_off() => {
+                    warn!(
+                        queue = self.lane.statements.queue,
+                        error = error.chain(),
+                        "An outcome takes longer to write than the database lets a statement run"
+                    );
+                    if batch.iter_mut().all(|settlement| self.do_again(settlement)) {
+                        left.push(batch);
+                    } else {
+                        self.locked.append(&mut batch);
+                    }
+                }
                 Err(error) if error.is_contention() => {
                     let (queue, text) = (self.lane.statements.queue, error.chain());
                     if error.is_about_schema() {
@@ -151,6 +164,19 @@ impl Settler {
                 }
             }
         }
+    }
+
+    /// An outcome that takes too long to write becomes one that does not: what only reads is done again, and the row says
+    /// why. Any other is kept, and so is one that has nothing to write; they are offered again.
+    fn do_again(&self, settlement: &mut Settlement) -> bool {
+        if !self.lane.statements.only_reads || settlement.outcome.result.is_none() {
+            return false;
+        }
+        let message = "What was read could not be written in the time that the database gives a statement (30 s). Look at what \
+            slows it, such as triggers of your own on the tables that are written.";
+        settlement.outcome = Failure::new(Fault::Transient, message).into();
+        settlement.delay = retry::delay(&self.lane.policy().retry_delays, settlement.job.attempt, rand::random());
+        true
     }
 
     /// A row that takes no write at all: at least it holds no slot of the others.

@@ -48,6 +48,7 @@ async fn sweep(worker: &Worker) -> Result<(), StoreError> {
         }
     }
     while worker.store.prune().await? >= 10_000 {}
+    while worker.store.prune_runs().await? >= 10_000 {}
     while worker.store.prune_answers().await? >= 10_000 {}
     Ok(())
 }

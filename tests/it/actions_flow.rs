@@ -1,16 +1,15 @@
 //! The whole flow of an action: the real `rowcall run`, its HTTP server, and the fake of Meta with its signed webhooks.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rowcall::sandbox::whatsapp::{Fake, Fault, Kind, Report, WhatsAppArgs};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_postgres::Client;
 
-use crate::database::PATIENCE;
 use crate::process::eventually;
 use crate::scratch::Scratch;
-use crate::web::{ADMIN, APP_SECRET, INFOBIP_SECRET, Run, VERIFY_TOKEN, client, json, refused, told};
+use crate::web::{ADMIN, APP_SECRET, INFOBIP_SECRET, Run, VERIFY_TOKEN, client, json, own_address, refused, told};
 
 const PHONE: &str = "16505551234";
 const NAME: &str = "Ama Serwaa";
@@ -33,7 +32,7 @@ impl Flow {
     pub(crate) async fn with(more: &[(&str, &str)]) -> Self {
         let scratch = Scratch::migrated().await;
         let dir = tempfile::tempdir().unwrap();
-        let at = address();
+        let at = own_address();
         let fake = Fake::start(WhatsAppArgs {
             webhook: Some(format!("http://{at}/webhooks/whatsapp")),
             // Infobip shows its secret by HTTP Basic.
@@ -63,16 +62,7 @@ impl Flow {
 
     /// Waits until a query gives this text.
     pub(crate) async fn until(&self, sql: &str, wanted: &str) {
-        let began = Instant::now();
-        loop {
-            let row = self.client.query_one(&format!("select ({sql})::text"), &[]).await.unwrap();
-            let found: Option<String> = row.get(0);
-            if found.as_deref() == Some(wanted) {
-                return;
-            }
-            assert!(began.elapsed() < PATIENCE, "{sql} is {found:?}, not {wanted}\n{}", self.run.log());
-            tokio::time::sleep(Duration::from_millis(15)).await;
-        }
+        self.run.until(&self.client, sql, wanted).await;
     }
 
     /// Waits until the reply to an action stands so, and its bubble says so.
@@ -122,12 +112,6 @@ async fn start(scratch: &Scratch, fake: &Fake, at: &str, more: &[(&str, &str)]) 
     let run = Run::start(scratch, &variables);
     run.logged("The bell works").await;
     run
-}
-
-/// An address of this machine that is this test's alone: it must be known before anybody listens there.
-fn address() -> String {
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    format!("127.{}.{middle}.{low}:8000", 64 + high % 64)
 }
 
 #[tokio::test]

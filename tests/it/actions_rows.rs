@@ -204,6 +204,11 @@ impl Rows {
         }
     }
 
+    /// Whether a row still asks for what was claimed.
+    pub(crate) async fn stands(&self, job: &Job) -> bool {
+        self.store.stands(self.queue, &job.key, job.generation, job.token).await.unwrap()
+    }
+
     pub(crate) async fn kill_the_worker(&self) {
         // The test goes on as another worker: a dead one gets nothing.
         self.run(&format!(

@@ -1,7 +1,7 @@
 //! The breaker: what is nobody's fault but the provider's, or our settings', spends no attempt, and goes on by itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rowcall::failure::{Failure, Fault};
@@ -200,6 +200,52 @@ async fn a_fault_of_the_row_opens_no_breaker() {
         ["failed", "failed", "active", "active"]
     );
     assert!(db.get::<bool>("select state = 'closed' and trips = 0 from rowcall.targets where target = 'fienta'").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_fault_opens_its_own_breaker_and_the_others_go_on() {
+    let db = TestDatabase::new().await;
+    db.fast().await;
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let mended = is_mended.clone();
+    let scripted = Scripted::new(move |seen| {
+        let is_one = seen.key == "1" || seen.key == "2";
+        let outcome = if is_one && !mended.load(Ordering::Relaxed) {
+            rowcall::failure::Failure::new(Fault::Credentials, "this tenant's key was revoked").into()
+        } else {
+            Outcome::done(None)
+        };
+        Outcome { target: Some(if is_one { "tenant:one" } else { "tenant:two" }.to_owned()), ..outcome }
+    });
+    let _worker = db.worker(scripted.clone());
+    db.ask(20).await;
+    db.eventually("the others are done", "(select count(*) = 18 from codes where status = 'active')").await;
+    db.eventually(
+        "the tenant's rows say why they wait, and have spent nothing",
+        "(select count(*) = 2 from codes where id in (1, 2) and status = 'creating' and claimed_by is null
+             and attempts = 0 and error_message = 'this tenant''s key was revoked' and next_retry_at > now())",
+    )
+    .await;
+    let states = "select string_agg(target || ' ' || state || ' ' || trips, ', ' order by target) from rowcall.targets
+                  where target in ('fienta', 'tenant:one', 'tenant:two')";
+    assert_eq!(db.get::<String>(states).await, "fienta closed 0, tenant:one open 1");
+
+    // Two rows that are due together count as one probe.
+    db.run(
+        "begin; update codes set next_retry_at = now() where id in (1, 2);
+            update rowcall.targets set next_probe_at = now() where target = 'tenant:one'; commit;
+            select rowcall.sweep_now()",
+    )
+    .await;
+    scripted.begun(22).await;
+    db.eventually("none runs", "not exists (select from codes where claimed_by is not null)").await;
+    assert_eq!(db.get::<String>(states).await, "fienta closed 0, tenant:one open 2");
+
+    is_mended.store(true, Ordering::Relaxed);
+    db.run("update codes set next_retry_at = now(); select rowcall.sweep_now()").await;
+    db.all_ended().await;
+    assert_eq!(db.get::<i64>("select count(*) from codes where status = 'active' and attempts = 0").await, 20);
+    db.eventually("it is closed", "(select state = 'closed' from rowcall.targets where target = 'tenant:one')").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -314,7 +314,7 @@ async fn connect(address: &str) -> Client {
 }
 
 /// The migrated template of this build, made when it is not there.
-async fn template() -> String {
+pub(crate) async fn template() -> String {
     let fingerprint = Uuid::new_v5(&Uuid::NAMESPACE_OID, migrate::script().as_bytes()).simple();
     let name = format!("rowcall_template_{fingerprint}");
     let server = connect(&server_address()).await;

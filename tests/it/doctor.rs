@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use rowcall::store::connect::Database;
 use serde_json::Value;
 
 use crate::process::{ROWCALL, eventually};
@@ -309,6 +310,7 @@ async fn the_grants_that_it_prints_are_all_that_a_role_needs() {
         .sql("update public.codes set status = 'renaming', metadata = metadata || '{\"new_code\": \"NEWER\"}'")
         .await;
     done(&scratch, 2).await;
+    memberships(&scratch, &url).await;
     worker.kill().unwrap();
     worker.wait().unwrap();
     let rows = "select string_agg(code || ' ' || status, ', ' order by code) from public.codes";
@@ -317,6 +319,33 @@ async fn the_grants_that_it_prints_are_all_that_a_role_needs() {
     scratch.server_sql(&format!("drop owned by {role}")).await;
     scratch.sql(&format!("drop owned by {role}")).await;
     scratch.server_sql(&format!("drop role {role}")).await;
+}
+
+/// A webhook of each CRM, a job by hand, and what the worker, for which no CRM is there, makes of the rows.
+async fn memberships(scratch: &Scratch, url: &url::Url) {
+    scratch
+        .sql(
+            "insert into clients (crm_type, tenant, shop) values ('shopify', null, 'one'), ('commerce7', 'north', null);
+             insert into club_stages (client_id, name, threshold, tag) select id, 'Silver', 100, 'Silver' from clients",
+        )
+        .await;
+    let role = Database::parse(url.as_str()).unwrap().client().await.unwrap();
+    role.batch_execute(
+        "select rowcall.hear_crm('{\"crm_type\": \"shopify\", \"tenant_or_shop\": \"one\", \"webhook_id\": \"w1\", \"event\": \"orders/paid\",
+             \"order_id\": \"1\", \"customer\": {\"id\": \"7\"}, \"total\": \"150.00\", \"financial_state\": \"paid\"}');
+         select rowcall.hear_crm('{\"crm_type\": \"commerce7\", \"tenant_or_shop\": \"north\", \"webhook_id\": \"w2\", \"event\": \"order/create\",
+             \"order_id\": \"2\"}');
+         select rowcall.run_cron('trigger', null); select rowcall.run_cron('test', null); select rowcall.cron_status();
+         select rowcall.start_crm_sync('{\"queueId\": 1}'); select * from process_crm_sync_queue();",
+    )
+    .await
+    .unwrap_or_else(|error| panic!("{error:?}"));
+    let told = "select concat_ws(' ', (select error_message is not null from crm_sync_queue), (select error_message is not null from crm_orders where crm_order_id = '2'))";
+    let began = std::time::Instant::now();
+    while scratch.text(told).await != "t t" {
+        assert!(began.elapsed() < std::time::Duration::from_secs(45), "both queues are worked");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
@@ -336,4 +365,26 @@ fn without_a_database_url_the_doctor_names_it() {
     let said: Said = Command::new(ROWCALL).arg("doctor").env_remove("DATABASE_URL").output().unwrap().into();
     assert_eq!(said.code, Some(1));
     assert!(said.out.contains("DATABASE_URL is not set"), "{said:?}");
+}
+
+#[tokio::test]
+async fn what_keeps_memberships_from_their_crm_is_told() {
+    let scratch = Scratch::migrated().await;
+    scratch
+        .sql(
+            "insert into clients (crm_type, tenant, shop) values ('shopify', null, 'one'), ('commerce7', 'north', null);
+             insert into club_stages (client_id, name, threshold, tag) select id, 'Silver', 100, 'Silver' from clients;
+             select rowcall.hear_crm('{\"crm_type\": \"shopify\", \"tenant_or_shop\": \"other\", \"webhook_id\": \"w\", \"event\": \"orders/paid\", \"order_id\": \"1\"}')",
+        )
+        .await;
+    let said = scratch.rowcall(&["doctor", "--json"]);
+    let problem = only(problems(&said));
+    assert_eq!(
+        problem.found,
+        "the tier Silver of client 2 names no club of Commerce7, so its members cannot be told to the CRM"
+    );
+    let note = findings(&said).into_iter().find(|f| f.check == "memberships" && f.state == "note").unwrap();
+    assert_eq!(note.found, "1 webhooks of the last day came from shopify other, which no client has");
+    scratch.sql(&problem.mend.replace('…', "club-1")).await;
+    assert!(examine(&scratch).is_empty());
 }

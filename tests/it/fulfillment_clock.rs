@@ -116,12 +116,8 @@ async fn an_order_goes_from_paid_to_delivered_through_an_outage_and_its_look_ups
         let accepted = || Outcome {
             verdict: Verdict::Wait,
             delay: Some(Duration::from_millis(20)),
-            uncertain: false,
-            result: Some(json!({"state": "accepted", "reference": "r", "provider_reference": "P1"})),
             error: Some("accepted".to_owned()),
-            fault: None,
-            rest: None,
-            unasked: false,
+            ..Outcome::done(Some(json!({"state": "accepted", "reference": "r", "provider_reference": "P1"})))
         };
         match (counted.fetch_add(1, Ordering::SeqCst), seen.operation.as_str()) {
             (0, "purchase") => rowcall::failure::Failure::new(Fault::Outage, "the wallet is empty").into(),

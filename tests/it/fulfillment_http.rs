@@ -116,7 +116,8 @@ async fn a_spent_order_is_a_409_that_says_so_unless_an_admin_forces_it_with_a_no
     assert_eq!(rows.standing(&order).await, "failed 3/3 failed");
     assert_eq!(told(retry(forced).bearer_auth(ADMIN)).await.0, 202);
     assert_eq!(rows.standing(&order).await, "pending 1/3 pending");
-    assert_eq!(rows.log(&order, "resolved_note").await, "they topped up");
+    let who = "concat_ws('|', resolved_by, requested_by, resolved_note)";
+    assert_eq!(rows.log(&order, who).await, "api token|api token|they topped up");
 }
 
 #[tokio::test]
@@ -298,7 +299,8 @@ async fn a_sheet_that_cannot_be_ended_is_broken_off_and_not_taken_for_a_whole_on
 async fn nothing_personal_of_an_order_is_logged_and_the_prefix_is() {
     let rows = Rows::fulfillment().await;
     let order = rows.order("0261234567").await;
-    let run = Run::start(&rows.scratch, &[("RUST_LOG", "trace"), ("ROWCALL_API_TOKEN", ADMIN)]);
+    let variables = [("RUST_LOG", "trace"), ("ROWCALL_API_TOKEN", ADMIN), ("AT_ISHARE_PROFILE", "at-ishare")];
+    let run = Run::start(&rows.scratch, &variables);
     let address = run.address().await;
     let at = |path: &str| format!("http://{address}{path}");
     let secret = "a-secret-of-nobody";

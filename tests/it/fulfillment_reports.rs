@@ -43,6 +43,22 @@ async fn an_accepted_order_is_settled_by_what_its_supplier_tells() {
 }
 
 #[tokio::test]
+async fn the_next_order_for_a_number_is_called_forward_by_what_is_told_of_the_one_before() {
+    for (state, standing) in [("delivered", "success 1/3 success"), ("failed", "failed 1/3 failed")] {
+        let rows = Rows::fulfillment().await;
+        let first = accepted_order(&rows, "0261234567", "P1").await;
+        let second = rows.order("+233 26 123 4567").await;
+        assert!(rows.claim(10).await.is_empty(), "one purchase for a number at a time");
+        let waits =
+            "select retry_after > now() + interval '3 seconds' and held_back from fulfillment_logs where order_id";
+        assert_eq!(rows.text(&format!("{waits} = '{second}'")).await, "true");
+        rows.report(&first, Some("P1"), state, None).await;
+        assert_eq!(rows.standing(&first).await, standing);
+        assert_eq!(rows.claim_one().await.payload::<serde_json::Value>().unwrap()["order_id"], second.as_str());
+    }
+}
+
+#[tokio::test]
 async fn an_order_is_known_by_its_key_by_what_was_told_and_by_the_suppliers_number() {
     let rows = Rows::fulfillment().await;
     for (nth, reference, provider) in [(0, "key", None), (1, "told", None), (2, "", Some("P2"))] {
@@ -201,6 +217,69 @@ async fn a_dead_workers_order_is_settled_at_once_and_the_zombie_brings_nothing_b
 }
 
 #[tokio::test]
+async fn what_a_dead_worker_was_to_settle_by_leaves_no_order_stuck() {
+    for (state, standing) in [("pending", "processing 1/3 processing"), ("failed", "failed 1/3 failed")] {
+        let rows = Rows::fulfillment().await;
+        let order = accepted_order(&rows, "0261234567", "P1").await;
+        rows.now_due(&order).await;
+        assert_eq!(rows.claim_one().await.operation, "look_up");
+        assert_eq!(rows.report(&order, Some("P1"), state, None).await, "kept: a worker is at it");
+        rows.kill_the_worker().await;
+        assert_eq!(rows.text("select rowcall.apply_reports()").await, "1", "{state}");
+        assert_eq!(rows.standing(&order).await, standing);
+        rows.now_due(&order).await;
+        assert_eq!(rows.claim(10).await.len(), 1, "{state}: it goes on");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_in_order_is_applied_in_order_and_a_bundle_taken_back_is_no_success() {
+    let rows = Rows::fulfillment().await;
+    let order = accepted_order(&rows, "0261234567", "P1").await;
+    let holder = rows.scratch.client().await;
+    holder.batch_execute("begin; select from orders for update").await.unwrap();
+    for state in ["delivered", "reversed"] {
+        assert_eq!(rows.report(&order, Some("P1"), state, None).await, "kept: its order is held by somebody");
+    }
+    holder.batch_execute("commit").await.unwrap();
+    assert_eq!(rows.text("select rowcall.apply_reports()").await, "2");
+    assert_eq!(rows.standing(&order).await, "failed 1/3 failed");
+    assert_eq!(history(&rows, &order).await, "wait done failed");
+    assert_eq!(rows.log(&order, "retry_after").await, "", "it is not bought again by itself");
+
+    let order = accepted_order(&rows, "0261234568", "P2").await;
+    rows.run("update fulfillment_logs set attempt_number = 3").await;
+    assert_eq!(rows.report(&order, Some("P2"), "reversed", None).await, "settled: failed");
+    assert_eq!(rows.report(&order, Some("P2"), "delivered", None).await, "told to be taken back before");
+    assert_eq!(rows.standing(&order).await, "failed 3/3 failed");
+    assert_eq!(rows.report(&order, Some("P2"), "delivered", Some("2026-11-20 12:00Z")).await, "settled: success");
+}
+
+#[tokio::test]
+async fn each_purchase_of_an_order_has_its_own_news() {
+    let rows = Rows::fulfillment().await;
+    let order = rows.order("0261234567").await;
+    for purchase in 1..=2 {
+        let job = rows.claim_one().await;
+        let reference = job.payload::<serde_json::Value>().unwrap()["reference"].as_str().unwrap().to_owned();
+        assert_eq!(reference == order, purchase == 1);
+        // Nobody names a transaction, as some suppliers do not.
+        rows.settle(job, accepted(None)).await;
+        if purchase == 2 {
+            assert_eq!(rows.report(&order, None, "failed", None).await, "known already");
+            assert_eq!(rows.report(&order, None, "reversed", None).await, "of an earlier purchase of the order");
+            assert_eq!(rows.report(&order, None, "delivered", None).await, "of an earlier purchase of the order");
+        }
+        let answer = rows.report(&reference, None, "failed", None).await;
+        assert_eq!(answer, "settled: tried again", "{purchase}");
+        rows.now_due(&order).await;
+    }
+    // What was told to have failed was delivered after all, and no other was begun.
+    assert_eq!(rows.standing(&order).await, "failed 2/3 failed");
+    assert_eq!(rows.report("told", None, "delivered", None).await, "settled: success");
+}
+
+#[tokio::test]
 async fn a_report_and_a_settle_at_the_same_moment_both_count() {
     let rows = Arc::new(Rows::fulfillment().await);
     let teller = rows.scratch.client().await;
@@ -276,20 +355,21 @@ async fn news_of_an_earlier_purchase_does_not_end_a_later_one() {
     let job = rows.claim_one().await;
     rows.settle(job, accepted(Some("P2"))).await;
     assert_eq!(rows.report(&order, Some("P1"), "failed", None).await, "of another purchase of the order");
+    assert_eq!(rows.report(&order, None, "failed", None).await, "of an earlier purchase of the order");
     // Without the supplier's number it may be about either: the supplier is asked, and nothing is settled by it.
     let sooner = "retry_after <= now() and status = 'processing'";
     rows.run("update fulfillment_logs set updated_at = now() - interval '1 minute'").await;
-    assert_eq!(rows.report(&order, None, "failed", None).await, "looked up");
+    assert_eq!(rows.report("told", None, "failed", None).await, "looked up");
     assert_eq!(rows.log(&order, sooner).await, "true");
     let job = rows.claim_one().await;
     assert_eq!(job.operation, "look_up");
     rows.settle(job, accepted(Some("P2"))).await;
     assert_eq!(
-        rows.report(&order, None, "failed", Some("2020-01-01 00:00Z")).await,
+        rows.report("told", None, "failed", Some("2020-01-01 00:00Z")).await,
         "about which purchase is not known"
     );
     assert_eq!(rows.standing(&order).await, "processing 2/3 processing");
-    assert_eq!(rows.report(&order, None, "failed", Some("2099-01-01 00:00Z")).await, "settled: tried again");
+    assert_eq!(rows.report("told", None, "failed", Some("2099-01-01 00:00Z")).await, "settled: tried again");
 }
 
 #[tokio::test]

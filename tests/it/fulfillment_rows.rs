@@ -84,12 +84,8 @@ pub(crate) fn accepted(provider: Option<&str>) -> Outcome {
     Outcome {
         verdict: Verdict::Wait,
         delay: Some(Duration::from_mins(1)),
-        uncertain: false,
-        result: Some(result("accepted", provider)),
         error: Some("The supplier took the order.".to_owned()),
-        fault: None,
-        rest: None,
-        unasked: false,
+        ..Outcome::done(Some(result("accepted", provider)))
     }
 }
 
@@ -231,7 +227,7 @@ async fn a_claim_hands_out_what_the_supplier_needs_and_shows_it_on_the_order() {
         payload,
         json!({"order_id": order, "reference": order, "phone_number": "+233261234567", "package": "1GB", "amount": "4.50",
             "network": "AT-iShare", "metadata": {"source": "web"}, "supplier": null, "provider_reference": null, "accepted_at": null, "looks": 0,
-            "created_at": null, "now": null})
+            "created_at": null, "doubted_at": null, "now": null})
     );
     assert_eq!(rows.standing(&order).await, "processing 1/3 processing");
     assert!(rows.claim(10).await.is_empty());
@@ -353,7 +349,114 @@ async fn an_accepted_order_that_came_to_nothing_is_bought_anew() {
         (&payload["provider_reference"], &payload["accepted_at"], &payload["looks"]),
         (&Value::Null, &Value::Null, &json!(0))
     );
-    assert_eq!(payload["reference"], order, "the same over all attempts");
+    let second = payload["reference"].as_str().unwrap().to_owned();
+    assert_ne!(second, order, "a supplier that takes each reference once would only tell of the first purchase again");
+    assert!(Uuid::try_parse(&second).is_ok());
+
+    // A refusal, and what nobody can tell about, are no purchase that ended: the reference stays.
+    rows.settle(job, refused()).await;
+    rows.now_due(&order).await;
+    let job = rows.claim_one().await;
+    assert_eq!(self::payload(&job)["reference"], second);
+    assert_eq!(rows.settle(job, nobody_knows()).await, "unknown");
+    rows.run(&format!("select rowcall.retry_fulfillment('{order}')")).await;
+    let job = rows.claim_one().await;
+    assert_eq!((&self::payload(&job)["reference"], job.uncertain), (&json!(second), true));
+    assert_eq!(rows.log(&order, "concat_ws(' ', purchase, asked_as)").await, format!("2 {second}"));
+}
+
+#[tokio::test]
+async fn since_when_nobody_can_tell_is_handed_on_until_somebody_can() {
+    let rows = Rows::fulfillment().await;
+    let order = rows.order("0261234567").await;
+    rows.run("update fulfillment_logs set created_at = now() - interval '2 days'").await;
+    let job = rows.claim_one().await;
+    assert_eq!(payload(&job)["doubted_at"], Value::Null);
+    rows.settle(job, not_done(Failure::new(Fault::Outage, "no answer").uncertain(), "in_doubt")).await;
+    let since = rows.log(&order, "doubted_at").await;
+    assert_ne!(since, "");
+    rows.now_due(&order).await;
+    let job = rows.claim_one().await;
+    assert!(job.uncertain && payload(&job)["doubted_at"].is_string());
+    assert_eq!(rows.log(&order, "doubted_at").await, since);
+    rows.settle(job, delivered("P1")).await;
+    assert_eq!(rows.log(&order, "doubted_at").await, "");
+
+    let order = rows.order("0261234568").await;
+    rows.claim_one().await;
+    rows.kill_the_worker().await;
+    let job = rows.claim_one().await;
+    assert!(job.uncertain && payload(&job)["doubted_at"].is_string(), "{order}");
+}
+
+#[tokio::test]
+async fn what_the_users_own_triggers_make_of_an_order_counts() {
+    let rows = Rows::fulfillment().await;
+    rows.run(
+        "create function named_late() returns trigger language plpgsql as $$ begin
+             new.network := coalesce(new.network, 'AT-iShare');
+             if new.metadata ? 'paid' then new.status := 'paid'; end if;
+             return new;
+         end $$;
+         create trigger named_late before insert or update on orders for each row execute function named_late();
+         update rowcall.fulfillment_settings set paid_statuses = '{paid}'",
+    )
+    .await;
+    let order = "insert into orders (phone_number, package) values ('0261234567', '1GB') returning id::text";
+    let order = rows.text_of(order).await;
+    assert_eq!(rows.text("select count(*) from fulfillment_logs").await, "0");
+    rows.run("update orders set metadata = '{\"paid\": true}'").await;
+    assert_eq!(rows.standing(&order).await, "pending 1/3 pending", "though the statement named neither column");
+}
+
+#[tokio::test]
+async fn an_order_that_was_taken_back_and_is_paid_again_is_bought() {
+    let rows = Rows::fulfillment().await;
+    let order = rows.order("0261234567").await;
+    rows.run("update orders set status = ' Cancelled '").await;
+    assert!(rows.claim(10).await.is_empty(), "in capitals too");
+    assert_eq!(rows.standing(&order).await, "failed 1/3 failed");
+    rows.run("update orders set status = 'paid'").await;
+    assert_eq!(rows.standing(&order).await, "pending 1/3 pending");
+    let job = rows.claim_one().await;
+    assert_eq!((job.operation.as_str(), job.uncertain), ("purchase", false));
+
+    // What failed for another reason is not bought by that.
+    rows.settle(job, not_done(Failure::new(Fault::Item, "no such number"), "refused")).await;
+    rows.run("update orders set status = 'cancelled'; update orders set status = 'paid'").await;
+    assert_eq!(rows.standing(&order).await, "failed 1/3 failed");
+}
+
+#[tokio::test]
+async fn a_purchase_stands_only_while_its_order_is_as_it_was_claimed() {
+    for (change, is_left) in [
+        ("status = 'cancelled'", false),
+        ("network = 'another'", false),
+        ("phone_number = '0261234568'", false),
+        ("package = '2GB'", false),
+        ("package = null", false),
+        ("customer = 'Ada', metadata = '{}'", true),
+    ] {
+        let rows = Rows::fulfillment().await;
+        rows.order("0261234567").await;
+        let job = rows.claim_one().await;
+        assert!(rows.stands(&job).await);
+        rows.run(&format!("update orders set {change}")).await;
+        assert_eq!(rows.stands(&job).await, is_left, "{change}");
+    }
+    // What may have been bought goes by the row.
+    let rows = Rows::fulfillment().await;
+    let order = rows.order("0261234567").await;
+    rows.claim_one().await;
+    rows.kill_the_worker().await;
+    let job = rows.claim_one().await;
+    rows.run("update orders set package = '2GB'").await;
+    assert!(job.uncertain && rows.stands(&job).await);
+    rows.settle(job, accepted(Some("P1"))).await;
+    rows.run("update orders set status = 'cancelled'").await;
+    rows.now_due(&order).await;
+    let job = rows.claim_one().await;
+    assert!(rows.stands(&job).await, "it is with its supplier");
 }
 
 #[tokio::test]

@@ -291,6 +291,17 @@ async fn an_operator_retries_cancels_and_resolves_by_the_rows_key() {
 }
 
 #[tokio::test]
+async fn a_default_that_would_keep_orders_from_asking_is_refused_at_adoption() {
+    let scratch = Scratch::empty().await;
+    scratch.sql("create table orders (id uuid primary key, fulfillment_status text default 'none')").await;
+    let database = Database::parse(&scratch.url).unwrap();
+    let refusal = chain(&migrate::apply(&database).await.unwrap_err());
+    assert!(refusal.contains("has a default") && refusal.contains("drop default"), "{refusal}");
+    scratch.sql("alter table orders alter column fulfillment_status set default null").await;
+    migrate::apply(&database).await.unwrap();
+}
+
+#[tokio::test]
 async fn tables_that_were_there_are_adopted_and_nothing_of_theirs_is_bought() {
     let scratch = Scratch::empty().await;
     scratch
@@ -410,7 +421,10 @@ async fn a_browser_sees_what_a_policy_shows_and_asks_for_no_bundle() {
     migrate::apply(&database).await.unwrap();
     let rows = Rows::of(&FULFILLMENT_LOGS, scratch).await;
     let published = "select string_agg(tablename, ' ' order by tablename) from pg_publication_tables where pubname = 'supabase_realtime'";
-    assert_eq!(rows.text(published).await, "actions fulfillment_logs links messages orders organizations");
+    assert_eq!(
+        rows.text(published).await,
+        "actions crm_sync_queue enrollments fluent_sync_status fulfillment_logs links messages orders organizations"
+    );
     rows.run(
         "create policy own_orders on orders to authenticated using (true) with check (true);
          create policy own_logs on fulfillment_logs to authenticated using (true) with check (true)",

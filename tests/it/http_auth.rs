@@ -26,6 +26,10 @@ fn retry(web: &Web) -> RequestBuilder {
     web.post("/api/queues/codes/resume")
 }
 
+fn pause(web: &Web, queue: &str) -> RequestBuilder {
+    crate::web::json(web.post(&format!("/api/queues/{queue}/pause")), &json!({ "reason": "a look" }))
+}
+
 #[tokio::test]
 async fn without_a_token_only_requests_meant_for_this_machine_are_served() {
     let scratch = Scratch::migrated().await;
@@ -181,7 +185,7 @@ pub(crate) fn hs256(claims: &Value, secret: &[u8]) -> String {
 }
 
 fn with(jwt: Result<Jwt, rowcall::http::jwt::KeySetError>) -> Settings {
-    Settings { keys: Keys { admin: None, reader: None, jwt: Some(jwt.unwrap()) }, ..open() }
+    Settings { keys: Keys { jwt: Some(jwt.unwrap()), ..Keys::default() }, ..open() }
 }
 
 #[tokio::test]
@@ -207,6 +211,32 @@ async fn a_supabase_jwt_counts_by_its_role_and_its_claims() {
         let (status, body) = told(web.get("/api/status").bearer_auth(hs256(&claims, SECRET.as_bytes()))).await;
         assert_eq!(status, code, "{claims} {body}");
     }
+}
+
+#[tokio::test]
+async fn who_changes_something_is_kept() {
+    let scratch = Scratch::migrated().await;
+    let jwt = Jwt::new(Some(&SecretString::from(SECRET)), None).unwrap();
+    let web = Web::start(&scratch, Settings { keys: Keys { jwt: Some(jwt), ..locked().keys }, ..open() }).await;
+    let bearer =
+        |sub: Value| hs256(&json!({ "role": "service_role", "exp": now() + 3600, "sub": sub }), SECRET.as_bytes());
+    let somebody = "0190c2a4-7b1e-7c3d-8f00-00000000002a";
+    for (token, name) in [
+        (ADMIN.to_owned(), "api token"),
+        (bearer(json!(somebody)), somebody),
+        (bearer(json!(null)), "service_role"),
+        (bearer(json!({ "no": "name" })), "service_role"),
+    ] {
+        assert_eq!(told(pause(&web, "codes").bearer_auth(&token)).await.0, 200);
+        assert_eq!(scratch.text("select paused_by from rowcall.queues where queue = 'codes'").await, name);
+        assert_eq!(told(retry(&web).bearer_auth(&token)).await.0, 200);
+    }
+    // A request that is refused leaves nothing behind on its connection, nor does one that is not.
+    assert_eq!(told(pause(&web, "nothing").bearer_auth(ADMIN)).await.0, 404);
+    let open = Web::start(&scratch, open()).await;
+    assert_eq!(told(pause(&open, "codes")).await.0, 200);
+    let role = scratch.text("select (paused_by = current_user)::text from rowcall.queues where queue = 'codes'").await;
+    assert_eq!(role, "true");
 }
 
 #[tokio::test]

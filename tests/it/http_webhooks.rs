@@ -18,7 +18,7 @@ async fn ready() -> (Scratch, Web) {
     (scratch, web)
 }
 
-fn signature(body: &[u8], secret: &str) -> String {
+pub(crate) fn signature(body: &[u8], secret: &str) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), body);
     tag.as_ref().iter().fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }

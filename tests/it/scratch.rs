@@ -3,13 +3,13 @@
 use std::process::{Command, Output, Stdio};
 
 use rowcall::store::connect::Database;
-use rowcall::store::migrate;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_postgres::Client;
 use url::Url;
 use uuid::Uuid;
 
+use crate::database::template;
 use crate::process::ROWCALL;
 
 /// A database that goes with the test.
@@ -55,18 +55,21 @@ impl Said {
 
 impl Scratch {
     pub(crate) async fn empty() -> Self {
+        Self::create("").await
+    }
+
+    async fn create(of: &str) -> Self {
         let server = std::env::var("DATABASE_URL").expect("bin/test runs the tests, and gives them DATABASE_URL");
         let name = format!("it_{}", Uuid::new_v4().simple());
         let mut url = Url::parse(&server).unwrap();
         url.set_path(&name);
-        client(&server).await.batch_execute(&format!("create database {name}")).await.unwrap();
+        client(&server).await.batch_execute(&format!("create database {name} {of}")).await.unwrap();
         Self { url: url.into(), server, name, fienta: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) async fn migrated() -> Self {
-        let scratch = Self::empty().await;
-        migrate::apply(&Database::parse(&scratch.url).unwrap()).await.unwrap();
-        scratch
+        let template = template().await;
+        Self::create(&format!("template {template}")).await
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -122,9 +125,19 @@ impl Scratch {
             ("WHATSAPP_API_URL", "http://127.0.0.1:9/v25.0"),
             ("WHATSAPP_PHONE_NUMBER_ID", "106540352242922"),
             ("WHATSAPP_ACCESS_TOKEN", "a-token-of-a-test"),
+            // It does not call back, so a server may be open.
+            ("AT_ISHARE_PROFILE", "codecraft"),
             ("AT_ISHARE_API_URL", "http://127.0.0.1:9/v1"),
             ("AT_ISHARE_API_KEY", "a-key-of-a-test"),
             ("AT_ISHARE_API_SECRET", "a-secret-of-a-test"),
+            ("COMMERCE7_API_URL", "http://127.0.0.1:9/v1"),
+            ("COMMERCE7_APP_ID", "an-app-of-a-test"),
+            ("COMMERCE7_KEY", "a-key-of-a-test"),
+            ("SHOPIFY_API_URL", "http://127.0.0.1:9/{shop}/graphql.json"),
+            ("SHOPIFY_ACCESS_TOKEN", "a-token-of-a-test"),
+            ("FLUENT_API_URL", "http://127.0.0.1:9"),
+            ("FLUENT_API_USERNAME", "agent"),
+            ("FLUENT_API_PASSWORD", "abcd EFGH 1234 ijkl MNOP 5678"),
             ("LINKS_BASE_URL", "http://localhost:8000"),
             ("ORGANIZATION_SYNC_URL", "https://sync.example.com/hook"),
             ("ORGANIZATION_SYNC_SECRET", rowcall::sandbox::webhook::SECRET),

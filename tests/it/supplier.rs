@@ -9,7 +9,6 @@ mod callbacks;
 mod profiles;
 mod privacy;
 
-use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,6 +25,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::sandbox::Sandbox;
 
 const ORDER: &str = "0190c2a4-7b1e-7c3d-8f00-00000000002a";
 const NUMBER: &str = "+233261234567";
@@ -86,10 +87,12 @@ fn settings(mut profile: Profile, address: &str) -> Settings {
     profile.rate.concurrency = 100;
     Settings {
         base_url: Some(Address::try_from(format!("{address}/{}", profile.name)).unwrap()),
+        // Nobody listens there.
+        callback_url: (profile.name == "hubnet")
+            .then(|| Address::try_from("http://127.0.0.1:1/hubnet".to_owned()).unwrap()),
         profile,
         api_key: Some(SecretString::from("sandbox-supplier-key")),
         api_secret: Some(SecretString::from("sandbox-supplier-secret")),
-        callback_url: None,
     }
 }
 
@@ -169,11 +172,14 @@ async fn without_settings_orders_wait_and_say_which() {
         ("at-ishare", "AT_ISHARE_API_URL, AT_ISHARE_API_KEY, AT_ISHARE_API_SECRET is set"),
         ("codecraft", "AT_ISHARE_API_KEY is set"),
         ("spfastit", "AT_ISHARE_API_KEY is set"),
-        ("hubnet", "AT_ISHARE_API_KEY, AT_ISHARE_API_SECRET is set"),
+        // Nothing else tells that it has delivered.
+        ("hubnet", "AT_ISHARE_API_KEY, AT_ISHARE_API_SECRET, AT_ISHARE_CALLBACK_URL is set"),
         ("xpress", "AT_ISHARE_API_URL, AT_ISHARE_API_KEY is set"),
     ] {
         let world = World::with(name, |settings| {
-            *settings = Settings { base_url: None, api_key: None, api_secret: None, ..settings.clone() };
+            let unset =
+                Settings { base_url: None, api_key: None, api_secret: None, callback_url: None, ..settings.clone() };
+            *settings = unset;
         })
         .await;
         let told = world.supplier.ready().unwrap_err();
@@ -184,56 +190,28 @@ async fn without_settings_orders_wait_and_say_which() {
     }
 }
 
-/// The fakes as a process of their own.
-struct Sandbox(std::process::Child);
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
 #[tokio::test]
 async fn the_sandbox_prints_its_address_and_takes_orders() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut command = std::process::Command::new(crate::process::ROWCALL);
-    command.args(["sandbox", "supplier", "--listen", "127.0.0.1:0", "--wallet", "100", "--state"]).arg(dir.path());
-    let mut sandbox = Sandbox(command.stdout(std::process::Stdio::piped()).spawn().unwrap());
-    let mut address = String::new();
-    BufReader::new(sandbox.0.stdout.take().unwrap()).read_line(&mut address).unwrap();
-    let address = address.trim();
-
-    let supplier = Supplier::new(settings(Profile::load("spfastit").unwrap(), address));
-    // The integration has set TLS up for the process, which this client needs too.
-    let client = reqwest::Client::new();
-    let order = |path: &str, body: Value| {
-        let request = client.post(format!("{address}/_control/{path}")).header("content-type", "application/json");
-        request.body(body.to_string()).send()
-    };
-    let seen = async |path: &str| -> Value {
-        let text = client.get(format!("{address}/_control/{path}")).send().await.unwrap().text().await.unwrap();
-        serde_json::from_str(&text).unwrap()
-    };
+    let sandbox = Sandbox::start(&["--wallet", "100"]);
+    let supplier = Supplier::new(settings(Profile::load("spfastit").unwrap(), &sandbox.address));
     assert_fault(&supplier.execute(&purchase(), &limits(LONG)).await, Fault::Outage, "an empty wallet");
-    for (path, body) in [
+    for (what, body) in [
         ("wallet", json!({"pesewas": 1000})),
         ("faults", json!({"kind": "accept-then-close", "phone": "233261234567"})),
         ("delivery", json!({"end": "delivered"})),
         ("callbacks", json!([{"times": 2, "proof": "forged"}])),
     ] {
-        assert!(order(path, body).await.unwrap().status().is_success(), "{path}");
+        assert!((200..300).contains(&sandbox.tell(what, body).await), "{what}");
     }
     let outcome = supplier.execute(&purchase(), &limits(LONG)).await;
     assert_eq!(outcome.verdict, Verdict::Done, "looked up after the answer was lost: {outcome:?}");
-    assert_eq!(seen("wallet").await, json!({"pesewas": 650}));
-    assert_eq!(seen("orders").await[0]["standing"], "delivered");
-    assert_eq!(seen("requests").await.as_array().unwrap().len(), 3);
-    assert_eq!(order("reverse", json!({"order": ORDER})).await.unwrap().status(), 204);
-    assert_eq!(order("reverse", json!({"order": ORDER})).await.unwrap().status(), 404, "only once");
-    let book = seen("book").await;
-    let what: Vec<&Value> = book.as_array().unwrap().iter().map(|line| &line["what"]).collect();
-    assert_eq!(what, [&json!("delivered"), &json!("reversed")]);
-    let file = std::fs::read_to_string(dir.path().join("book.jsonl")).unwrap();
+    assert_eq!(sandbox.see("wallet").await, json!({"pesewas": 650}));
+    assert_eq!(sandbox.see("orders").await[0]["standing"], "delivered");
+    assert_eq!(sandbox.see("requests").await.as_array().unwrap().len(), 3);
+    assert_eq!(sandbox.tell("deliver", json!({"order": ORDER})).await, 404, "it is delivered already");
+    assert_eq!(sandbox.tell("reverse", json!({"order": ORDER})).await, 204);
+    assert_eq!(sandbox.tell("reverse", json!({"order": ORDER})).await, 404, "only once");
+    assert_eq!(sandbox.book().await, ["delivered", "reversed"]);
+    let file = std::fs::read_to_string(sandbox.dir.path().join("book.jsonl")).unwrap();
     assert_eq!(file.lines().count(), 2);
 }

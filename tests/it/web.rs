@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,6 +13,8 @@ use rowcall::http::auth::{Keys, Token};
 use rowcall::http::server::Server;
 use rowcall::http::webhooks::Secrets;
 use rowcall::http::{Limits, Settings, store};
+use rowcall::notice::commerce7::Login;
+use rowcall::notice::shopify;
 use rowcall::readiness::Readiness;
 use rowcall::store::connect::Database;
 use secrecy::SecretString;
@@ -21,6 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::PATIENCE;
 use crate::process::eventually;
 use crate::scratch::Scratch;
 
@@ -29,6 +32,8 @@ pub(crate) const READER: &str = "the-reader-token-of-a-test";
 pub(crate) const APP_SECRET: &str = "the-app-secret-of-a-test";
 pub(crate) const VERIFY_TOKEN: &str = "the-verify-token-of-a-test";
 pub(crate) const INFOBIP_SECRET: &str = "the-infobip-secret-of-a-test";
+pub(crate) const COMMERCE7_LOGIN: (&str, &str) = ("hooks", "the-commerce7-password-of-a-test");
+pub(crate) const SHOPIFY_SECRET: &str = "the-shopify-secret-of-a-test";
 
 /// Functions of the same signatures as those of the actions, that note what they were called with. Action 9 waits for
 /// whoever holds the advisory lock 9.
@@ -104,12 +109,15 @@ pub(crate) fn open() -> Settings {
 
 /// With an admin's and a reader's token, and with every webhook.
 pub(crate) fn locked() -> Settings {
-    let keys = Keys { admin: Some(token(ADMIN)), reader: Some(token(READER)), jwt: None };
+    let keys = Keys { admin: Some(token(ADMIN)), reader: Some(token(READER)), ..Keys::default() };
     let webhooks = Secrets {
         app_secret: Some(APP_SECRET.into()),
         verify_token: Some(token(VERIFY_TOKEN)),
         phone_number_id: Some("106540352242922".to_owned()),
         infobip: Some(token(INFOBIP_SECRET)),
+        commerce7: Some(Login::new(COMMERCE7_LOGIN.0, &COMMERCE7_LOGIN.1.into())),
+        commerce7_app: Some("our-app".to_owned()),
+        shopify: Some(shopify::Secrets(vec![SHOPIFY_SECRET.into()])),
         supplier: None,
     };
     Settings { keys, webhooks, ..open() }
@@ -186,6 +194,12 @@ pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8(answer).unwrap()
 }
 
+/// An address of this machine that is this test's alone: it must be known before anybody listens there.
+pub(crate) fn own_address() -> String {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    format!("127.{}.{middle}.{low}:8000", 64 + high % 64)
+}
+
 /// The real `rowcall run` with its log.
 pub(crate) struct Run {
     child: Child,
@@ -223,6 +237,30 @@ impl Run {
     pub(crate) async fn address(&self) -> SocketAddr {
         let line: Value = serde_json::from_str(&self.logged("HTTP is served").await).unwrap();
         line["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// With -9.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until a query gives this text; else shows the log.
+    pub(crate) async fn until(&self, database: &tokio_postgres::Client, sql: &str, wanted: &str) {
+        let began = Instant::now();
+        loop {
+            let row = database.query_one(&format!("select ({sql})::text"), &[]).await.unwrap();
+            let found: Option<String> = row.get(0);
+            if found.as_deref() == Some(wanted) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{sql} is {found:?}, not {wanted}\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
     }
 
     pub(crate) fn terminate(&self) {

@@ -198,6 +198,8 @@ claimed as (
               and coalesce(rowcall.bundle_mb(x.package)::text, x.package) = coalesce(rowcall.bundle_mb(t.package)::text, t.package)
         )),
         held_back = false,
+        reference = case when not t.is_fresh then l.reference end,
+        doubted_at = case when t.uncertain then coalesce(l.doubted_at, statement_timestamp()) end,
         claim_token = case when t.uncertain then (select f.own from fence as f where f.own <> $3::uuid) else $3::uuid end,
         claimed_by = $2::uuid,
         claimed_until = statement_timestamp() + $4::double precision * interval '1 second',
@@ -207,7 +209,7 @@ claimed as (
       and l.id = any (array(select o.id from taken as o))
     returning
         l.id, l.order_id, l.generation, l.attempt_number, l.max_attempts, l.requested_by, l.network, l.phone_number, l.package,
-        l.supplier, l.provider_reference, l.accepted_at, l.looks, l.created_at, l.claim_token, t.nth, t.lost_by
+        l.supplier, l.provider_reference, l.accepted_at, l.looks, l.created_at, l.claim_token, l.asked_as, l.doubted_at, t.nth, t.lost_by
 ),
 
 -- Not to be bought any more. What an attempt may have bought is for a person to find out.
@@ -304,7 +306,7 @@ select
     case when c.accepted_at is null then 'purchase' else 'look_up' end as operation,
     jsonb_build_object(
         'order_id', c.order_id,
-        'reference', c.order_id::text,
+        'reference', coalesce(c.asked_as, c.order_id::text),
         'phone_number', c.phone_number,
         'package', c.package,
         'amount', o.amount::text,
@@ -315,6 +317,7 @@ select
         'accepted_at', c.accepted_at,
         'looks', c.looks,
         'created_at', c.created_at,
+        'doubted_at', c.doubted_at,
         'now', statement_timestamp()
     ) as payload,
     c.claim_token as token

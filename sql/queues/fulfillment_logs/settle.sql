@@ -125,6 +125,9 @@ written as (
             when h.is_accepted or (h.settled_as = 'superseded' and h.verdict = 'done') then coalesce(l.accepted_at, now())
             else l.accepted_at
         end,
+        purchase = l.purchase + w.is_ended::integer,
+        asked_as = case when w.is_ended then rowcall.purchase_reference(l.order_id::text, l.purchase + 1) else l.asked_as end,
+        doubted_at = case when h.is_uncertain or h.settled_as = 'unknown' then coalesce(l.doubted_at, now()) end,
         looks = case
             when w.is_over then 0
             when h.is_accepted and l.accepted_at is not null and h.duration is not null then l.looks + 1
@@ -148,11 +151,15 @@ written as (
             else now()
         end
     from held as h
-    -- The purchase came to nothing, and certainly so: the next one is another.
+    -- The purchase came to nothing, and certainly so: the next one is another. Where the supplier had taken it, it goes by
+    -- another reference; what was refused never was one.
     cross join lateral (
         select h.settled_as in ('retry', 'failed')
             and not h.is_uncertain
-            and (h.told is not null or coalesce(h.result ->> 'state' in ('refused', 'failed', 'reversed'), false)) as is_over
+            and (h.told is not null or coalesce(h.result ->> 'state' in ('refused', 'failed', 'reversed'), false)) as is_over,
+            h.settled_as in ('retry', 'failed')
+            and not h.is_uncertain
+            and (h.told is not null or coalesce(h.result ->> 'state' in ('failed', 'reversed'), false)) as is_ended
     ) as w
     where l.id = h.id
     returning h.key, h.id, h.number, h.settled_as, l.status

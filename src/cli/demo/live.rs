@@ -114,7 +114,7 @@ async fn invite(system: &dyn System, client: &Client) -> anyhow::Result<()> {
     heading(script.title)?;
     let invited = client.query(script.invite, &[]).await;
     for row in invited.with_context(|| format!("look for what can be asked of {}", script.name))? {
-        ask(row.get("what"), row.get("line"))?;
+        ask(row.get("what"), &row.get::<_, String>("line").replace("{fake}", &system.address()))?;
     }
     let (kinds, fault) = script.faults;
     ask(&format!("Break the next ones ({kinds}):"), &fault_line(&system.address(), fault))

@@ -19,6 +19,9 @@ mod system;
 mod scene;
 mod table;
 mod whatsapp;
+mod supplier;
+mod crm;
+mod fluent;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -140,6 +140,9 @@ impl Play<'_> {
                 if !step.when.is_empty() {
                     say(dim(&format!("   {}", step.when)))?;
                 }
+                if let Some(told) = step.told {
+                    show_told(told)?;
+                }
                 show_sql(step.sql.unwrap_or_default())?;
             }
             say(&played.table)?;
@@ -179,6 +182,15 @@ fn show_asking(case: &Case) -> anyhow::Result<()> {
     if let Some(sql) = case.meanwhile {
         say(dim("   while it runs:"))?;
         show_sql(sql)?;
+    }
+    Ok(())
+}
+
+/// Shows what the provider tells.
+fn show_told(told: &str) -> anyhow::Result<()> {
+    say(dim("   $ curl … -d @- …/_control/webhooks"))?;
+    for line in told.lines() {
+        say(dim(&format!("     {line}")))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 
 use super::case::{LOOK, PATIENCE};
 use super::row;
-use super::system::{Effect, System};
+use super::system::{Effect, Script, System};
 use super::table::{Rows, table};
 
 /// What a person asks, and what must come of it.
@@ -23,7 +23,7 @@ pub(super) struct Scene {
     pub(super) steps: &'static [Step],
     /// What must come of it, in words.
     pub(super) must: &'static str,
-    /// The keys of the rows to look at. No other scene changes them.
+    /// The rows to look at, by their keys or by what the system calls them. No other scene changes them.
     pub(super) keys: &'static [&'static str],
     /// How their attempts must have ended, in order.
     pub(super) history: &'static [&'static str],
@@ -36,6 +36,8 @@ pub(super) struct Scene {
 pub(super) struct Step {
     /// When it comes, in words; of the first step nothing.
     pub(super) when: &'static str,
+    /// What the provider tells by webhook, in the words of its fake's `/_control/webhooks`.
+    pub(super) told: Option<&'static str>,
     /// What the person types; nothing where the world moves by itself.
     pub(super) sql: Option<&'static str>,
     /// What it must come to.
@@ -98,6 +100,12 @@ impl Scene {
         self.effects.iter().map(|(about, what)| Effect { about: (*about).to_owned(), what: (*what).to_owned() })
     }
 
+    async fn keys_in_queue(&self, script: &Script, client: &Client) -> anyhow::Result<Vec<String>> {
+        let Some(sql) = script.keys else { return Ok(self.keys.iter().map(|key| (*key).to_owned()).collect()) };
+        let rows = client.query(sql, &[&self.keys]).await.with_context(|| format!("run: {sql}"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
     async fn play(&'static self, system: &dyn System, client: &Client) -> anyhow::Result<Played> {
         let script = system.script();
         if let Some(fault) = self.fault {
@@ -106,6 +114,9 @@ impl Scene {
         let mut moments = vec![Rows::look(client, script.look, self.keys).await?];
         let mut faults = Vec::new();
         for step in self.steps {
+            if let Some(told) = step.told {
+                system.tell(told).await?;
+            }
             if let Some(sql) = step.sql {
                 client.batch_execute(sql).await.with_context(|| format!("run: {sql}"))?;
             }
@@ -115,7 +126,9 @@ impl Scene {
                 break;
             }
         }
-        let history = row::ended(client, script.queue, self.keys, 0).await?;
+        let keys = self.keys_in_queue(script, client).await?;
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let history = row::ended(client, script.queue, &keys, 0).await?;
         if history != self.history {
             faults.push(format!("history is {}, must be {}", history.join(", "), self.history.join(", ")));
         }

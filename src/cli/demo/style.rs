@@ -53,7 +53,7 @@ pub(super) fn status(text: &str) -> String {
 /// The colour of how a status stands.
 pub(super) fn colour(status: &str) -> Color {
     match status {
-        "active" | "done" | "sent" | "Sent" => Color::Green,
+        "active" | "done" | "sent" | "Sent" | "success" => Color::Green,
         "failed" | "Failed" | "unknown" | "Needs a look" => Color::Red,
         "deleted" | "—" => Color::Grey,
         _ => Color::Yellow,

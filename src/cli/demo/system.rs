@@ -6,12 +6,24 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::bail;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::crm::Crm;
+use super::fluent::Fluent;
 use super::scene::Scene;
+use super::supplier::Supplier;
 use super::whatsapp::WhatsApp;
 
 /// Starts the fakes of all systems, in the order in which they are shown.
 pub(super) async fn start(stage: &Stage) -> anyhow::Result<Vec<Box<dyn System>>> {
-    Ok(vec![Box::new(WhatsApp::start(stage).await?)])
+    Ok(vec![
+        Box::new(WhatsApp::start(stage).await?),
+        Box::new(Supplier::start(stage).await?),
+        Box::new(Crm::start(stage).await?),
+        Box::new(Fluent::start(stage).await?),
+    ])
 }
 
 /// What a fake needs to know before it starts.
@@ -33,10 +45,13 @@ pub(super) struct Script {
     pub(super) queue: &'static str,
     /// SQL: the sample rows and the demo's policy. It is run at every start, and does nothing where they stand.
     pub(super) given: &'static str,
-    /// SQL: what a person may type now to ask for something and to look, as rows of `what` and `line`.
+    /// SQL: what a person may type now to ask for something and to look, as rows of `what` and `line`, in which `{fake}` stands
+    /// for the fake's address.
     pub(super) invite: &'static str,
     /// SQL: the rows with the keys `$1` as texts, with their `error_message`.
     pub(super) look: &'static str,
+    /// SQL: the keys in the queue of what the scenes call `$1`; without it, they call it by its keys.
+    pub(super) keys: Option<&'static str>,
     /// The scenes of `--once`, one after the other.
     pub(super) scenes: &'static [Scene],
     /// What its fake notes down, and where: "7 … , each exactly as often as it must be".
@@ -65,6 +80,11 @@ pub(super) trait System: Debug + Send + Sync {
 
     /// Makes coming requests misbehave, in the words of `/_control/faults`.
     fn fault(&self, fault: &str) -> anyhow::Result<()>;
+
+    /// Tells the worker of something by webhook, in the words of `/_control/webhooks`, and waits for its answers.
+    fn tell<'a>(&'a self, told: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
+        async move { bail!("{} does not tell {told}", self.script().name) }.boxed()
+    }
 
     /// What took effect since the fake started, oldest first.
     fn effects(&self) -> Vec<Effect>;

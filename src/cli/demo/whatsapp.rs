@@ -18,6 +18,7 @@ static SCRIPT: Script = Script {
     given: include_str!("../../../sql/demo/whatsapp/given.sql"),
     invite: include_str!("../../../sql/demo/whatsapp/invite.sql"),
     look: include_str!("../../../sql/demo/whatsapp/look.sql"),
+    keys: None,
     scenes: &SCENES,
     effects: "messages in messages.jsonl",
     faults: ("accept-then-close, accept-then-hang, close, hang, …", r#"{"kind": "accept-then-close"}"#),
@@ -38,6 +39,7 @@ static SCENES: [Scene; 6] = [
         fault: None,
         steps: &[Step {
             when: "",
+            told: None,
             sql: Some("update actions set status = 'approved' where id = 1;"),
             truths: &[replied(&["1", "sent", "Sent", "1"])],
         }],
@@ -51,6 +53,7 @@ static SCENES: [Scene; 6] = [
         fault: None,
         steps: &[Step {
             when: "",
+            told: None,
             sql: Some(
                 "update actions set status = 'edited', user_response = 'We can do 15 % until Sunday.'
 where id = 2;",
@@ -68,6 +71,7 @@ where id = 2;",
         steps: &[
             Step {
                 when: "",
+                told: None,
                 sql: Some("update actions set status = 'approved' where id = 3;"),
                 // What the conversation was told stays, however soon the report comes.
                 truths: &[Truth {
@@ -79,6 +83,7 @@ where id = 2;",
             },
             Step {
                 when: "then WhatsApp's delivery report comes",
+                told: None,
                 sql: None,
                 truths: &[replied(&["3", "sent", "Sent", "1"])],
             },
@@ -94,6 +99,7 @@ where id = 2;",
         steps: &[
             Step {
                 when: "",
+                told: None,
                 sql: Some("update actions set status = 'approved' where id in (4, 5);"),
                 truths: &[Truth {
                     name: "the first reply is on its way",
@@ -103,6 +109,7 @@ where id = 2;",
             },
             Step {
                 when: "while the first is on its way, and the second waits its turn:",
+                told: None,
                 sql: Some("update actions set status = 'denied' where id = 5;"),
                 truths: &[replied(&["4", "sent", "Sent", "1"]), replied(&["5", "sent", "Sent", "1"])],
             },
@@ -121,11 +128,13 @@ where id = 2;",
         steps: &[
             Step {
                 when: "",
+                told: None,
                 sql: Some("update actions set status = 'approved' where id = 6;"),
                 truths: &[replied(&["6", "sent", "Sent", "1"])],
             },
             Step {
                 when: "once that is sent:",
+                told: None,
                 sql: Some("update actions set status = 'denied' where id = 6;"),
                 truths: &[replied(&["6", "sent", "Sent", "2"])],
             },
@@ -143,6 +152,7 @@ where id = 2;",
         fault: None,
         steps: &[Step {
             when: "",
+            told: None,
             sql: Some("update actions set status = 'approved' where id = 7;"),
             truths: &[
                 replied(&["7", "failed", "Failed", "0"]),

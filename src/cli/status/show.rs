@@ -6,6 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 
 use crate::cli::print::{in_words, lines, plain, plain_or_none, state_cell, table};
 use crate::store::operator::{Health, Status, Work, WorkerInfo};
+use crate::store::schedules::operator::Schedule;
 
 /// As many rows as the statement hands out.
 const WORK_MAX: usize = 50;
@@ -17,7 +18,32 @@ pub(super) fn status(status: &Status) -> String {
     text.push_str(&workers(&status.workers));
     text.push('\n');
     text.push_str(&work(status));
+    if !status.schedules.is_empty() {
+        text.push('\n');
+        text.push_str(&schedules(&status.schedules));
+    }
     text
+}
+
+/// A line for all schedules, and a row for each that needs a look.
+fn schedules(schedules: &[Schedule]) -> String {
+    let (well, ill): (Vec<_>, Vec<_>) =
+        schedules.iter().partition(|schedule| matches!(schedule.state.as_str(), "ok" | "running" | "paused"));
+    let running = well.iter().filter(|schedule| schedule.state == "running").count();
+    let mut text = format!("schedules: {}, {running} running, {} to look at", schedules.len(), ill.len());
+    if ill.is_empty() {
+        return text + "\n";
+    }
+    text.push_str(" (rowcall schedule list)\n");
+    let mut table = table(&["schedule", "state", "why"]);
+    for schedule in ill {
+        table.add_row([
+            Cell::new(plain(&schedule.name)),
+            state_cell(&schedule.state),
+            Cell::new(plain_or_none(schedule.reason.as_deref())),
+        ]);
+    }
+    text + &lines(&table)
 }
 
 fn queues(queues: &[Health]) -> String {
@@ -51,11 +77,17 @@ fn queues(queues: &[Health]) -> String {
             right(queue.success_percent_24h.map_or_else(dash, |percent| format!("{percent} %"))),
             seconds(queue.duration_p50_seconds),
             seconds(queue.duration_p95_seconds),
-            Cell::new(plain_or_none(queue.reason.as_deref())),
+            Cell::new(plain_or_none(why(queue).as_deref())),
         ]);
     }
     right_headings(&mut table, 2..=10);
     lines(&table)
+}
+
+/// A breaker's reason says whose it is.
+fn why(queue: &Health) -> Option<String> {
+    let reason = queue.reason.as_ref()?;
+    Some(if queue.state == "breaker open" { format!("{}: {reason}", queue.target) } else { reason.clone() })
 }
 
 fn workers(workers: &[WorkerInfo]) -> String {

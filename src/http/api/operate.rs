@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::http::App;
 use crate::http::asking::Asking;
@@ -12,10 +12,10 @@ use crate::http::errors::Refusal;
 use crate::store::operator::{Attempt, HistoryFilter, Status};
 
 /// The most attempts in one answer.
-const HISTORY_MAX: i32 = 1000;
+const HISTORY_MAX: i64 = 1000;
 
 /// The attempts in an answer when nobody says how many.
-const HISTORY: i32 = 20;
+const HISTORY: i64 = 20;
 
 /// Which attempts to show.
 #[derive(Debug, Deserialize)]
@@ -23,7 +23,7 @@ const HISTORY: i32 = 20;
 pub(super) struct HistoryQuery {
     queue: Option<String>,
     key: Option<String>,
-    limit: Option<i32>,
+    limit: Option<i64>,
 }
 
 /// `GET /api/status`: as `rowcall status --json`.
@@ -36,9 +36,18 @@ pub(super) async fn history(
     State(app): State<App>,
     Asked(HistoryQuery { queue, key, limit }): Asked<HistoryQuery>,
 ) -> Result<Json<Vec<Attempt>>, Refusal> {
-    let limit = i64::from(self::limit(limit)?);
+    let limit = bounded(limit)?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     Ok(Json(app.store.history(&HistoryFilter { queue: given(queue), key: given(key), limit }).await?))
+}
+
+/// How many rows of history an answer shows.
+pub(super) fn bounded(limit: Option<i64>) -> Result<i64, Refusal> {
+    let limit = limit.unwrap_or(HISTORY);
+    if !(1..=HISTORY_MAX).contains(&limit) {
+        return Err(Refusal::bad_request("invalid_query", format!("limit must be from 1 to {HISTORY_MAX}")));
+    }
+    Ok(limit)
 }
 
 /// `POST /api/queues/{queue}/pause` with `{"reason": "…"}`.
@@ -47,8 +56,7 @@ pub(super) async fn pause(
     Part(queue): Part<String>,
     Object(body): Object,
 ) -> Result<Json<Value>, Refusal> {
-    let reason = body.get("reason").and_then(Value::as_str).unwrap_or_default();
-    said(&store.pause(&queue, reason).await?)
+    said(&store.pause(&queue, reason(&body)).await?)
 }
 
 /// `POST /api/queues/{queue}/resume`
@@ -72,6 +80,11 @@ pub(super) async fn cancel(
     said(&store.cancel(&queue, &key).await?)
 }
 
+/// Why something is paused; the function refuses a body that does not say.
+pub(super) fn reason(body: &Map<String, Value>) -> &str {
+    body.get("reason").and_then(Value::as_str).unwrap_or_default()
+}
+
 /// `POST /api/queues/{queue}/rows/{key}/resolve` with `{"verdict": "done" | "failed", "note": "…"}`.
 pub(super) async fn resolve(
     Asking(store): Asking,
@@ -82,16 +95,7 @@ pub(super) async fn resolve(
     said(&store.resolve(&queue, &key, given("verdict"), given("note")).await?)
 }
 
-/// How many attempts to show.
-pub(super) fn limit(wanted: Option<i32>) -> Result<i32, Refusal> {
-    let limit = wanted.unwrap_or(HISTORY);
-    if (1..=HISTORY_MAX).contains(&limit) {
-        return Ok(limit);
-    }
-    Err(Refusal::bad_request("invalid_query", format!("limit must be from 1 to {HISTORY_MAX}")))
-}
-
 #[expect(clippy::unnecessary_wraps, reason = "every verb ends with it")]
-fn said(answer: &str) -> Result<Json<Value>, Refusal> {
+pub(super) fn said(answer: &str) -> Result<Json<Value>, Refusal> {
     Ok(Json(json!({ "answer": answer })))
 }

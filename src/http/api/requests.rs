@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::operate::limit;
+use super::operate::bounded;
 use crate::http::App;
 use crate::http::asking::Asking;
 use crate::http::body::{Asked, Given, Object, Part};
@@ -21,7 +21,7 @@ type Accepted = Result<(StatusCode, Json<Value>), Refusal>;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HistoryQuery {
-    limit: Option<i32>,
+    limit: Option<i64>,
 }
 
 /// `POST /api/actions/codes/create`
@@ -79,7 +79,7 @@ pub(super) async fn history(
     State(app): State<App>,
     Asked(HistoryQuery { limit: wanted }): Asked<HistoryQuery>,
 ) -> Result<Json<Value>, Refusal> {
-    Ok(Json(app.store.actions_history(limit(wanted)?).await?))
+    Ok(Json(app.store.actions_history(bounded(wanted)?).await?))
 }
 
 /// `GET /api/monitoring/status`

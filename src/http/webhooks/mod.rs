@@ -4,6 +4,9 @@
 //! An answer of 200 says that all of it is written or will never be; a database that is away is a 503, after which the
 //! provider repeats. Without its secret a webhook answers 503 too, so that what is told meanwhile comes again.
 
+mod crm;
+mod commerce7;
+mod shopify;
 mod infobip;
 mod meta;
 pub mod supplier;
@@ -19,13 +22,16 @@ use serde_json::Value;
 use super::App;
 use super::auth::Token;
 use super::errors::Refusal;
+use crate::notice::{commerce7 as commerce7_notice, shopify as shopify_notice};
 
 /// For the index.
-pub(super) const PATHS: [&str; 4] = [
+pub(super) const PATHS: [&str; 6] = [
     "GET /webhooks/whatsapp",
     "POST /webhooks/whatsapp",
     "POST /webhooks/infobip",
     "POST /webhooks/supplier/{profile}",
+    "POST /webhooks/commerce7",
+    "POST /webhooks/shopify",
 ];
 
 /// By what providers' calls are known.
@@ -39,14 +45,21 @@ pub struct Secrets {
     pub verify_token: Option<Token>,
     /// `INFOBIP_WEBHOOK_SECRET`: shown by Infobip with every call.
     pub infobip: Option<Token>,
+    /// `COMMERCE7_WEBHOOK_USER`, `COMMERCE7_WEBHOOK_PASSWORD`: shown by Commerce7 with every call.
+    pub commerce7: Option<commerce7_notice::Login>,
+    /// `COMMERCE7_APP_ID`: what our own changes are known by.
+    pub commerce7_app: Option<String>,
+    /// `SHOPIFY_WEBHOOK_SECRET`: signs what Shopify tells.
+    pub shopify: Option<shopify_notice::Secrets>,
     /// Reads what the supplier of `AT_ISHARE_PROFILE` tells.
     pub supplier: Option<Arc<dyn supplier::ReadCalls>>,
 }
 
 impl Secrets {
-    /// Whether any webhook is to be called.
+    /// Whether any webhook is to be called, beside the supplier's, whose settings know it.
     pub(crate) fn is_any(&self) -> bool {
-        self.app_secret.is_some() || self.verify_token.is_some() || self.infobip.is_some()
+        let whatsapp = self.app_secret.is_some() || self.verify_token.is_some() || self.infobip.is_some();
+        whatsapp || self.commerce7.is_some() || self.shopify.is_some()
     }
 }
 
@@ -54,6 +67,8 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/webhooks/whatsapp", get(meta::verify).post(meta::receive))
         .route("/webhooks/infobip", post(infobip::receive))
+        .route("/webhooks/commerce7", post(commerce7::receive))
+        .route("/webhooks/shopify", post(shopify::receive))
         .route("/webhooks/supplier/{profile}", post(supplier::receive))
 }
 

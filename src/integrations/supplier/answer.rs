@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::order::plain_reference;
-use super::profile::{Class, Pointer, Profile, State};
+use super::profile::{Class, Means, Pointer, Profile, State};
 use crate::integrations::redact::{Redactor, cut};
 
 /// How much of an answer is kept on the row, in characters.
@@ -60,16 +60,38 @@ impl Said {
         pointers.iter().find_map(|pointer| profile.states.of(&pointer.text(&self.0)?))
     }
 
+    /// Whether it says of itself that it is no success: a condition fails whose place says `false`, or the like.
+    pub(super) fn is_failure(&self, profile: &Profile) -> bool {
+        profile.response.success.iter().any(|condition| condition.is_denied(&self.0))
+    }
+
+    /// The same in the answer to a purchase that was taken.
+    pub(super) fn state_bought(&self, profile: &Profile) -> State {
+        let response = &profile.response;
+        if response.success_means == Means::Delivered {
+            return self.state(profile, &response.state).unwrap_or(State::Delivered);
+        }
+        let mut words = response.state.iter().filter_map(|pointer| pointer.text(&self.0));
+        words.find_map(|word| profile.states.of_purchase(&word)).unwrap_or(State::Pending)
+    }
+
     /// What the profile makes of its code, or else of its words.
     pub(super) fn class(&self, profile: &Profile) -> Option<Class> {
+        self.class_of_code(profile).or_else(|| self.class_of_words(profile))
+    }
+
+    /// What the profile makes of its code.
+    pub(super) fn class_of_code(&self, profile: &Profile) -> Option<Class> {
         let response = &profile.response;
-        let by_code = response.code.iter().find_map(|pointer| response.code_map.get(&pointer.text(&self.0)?).copied());
-        let words = || {
-            let texts: Vec<String> = response.message.iter().filter_map(|pointer| pointer.text(&self.0)).collect();
-            let mut words = response.text_map.iter();
-            words.find(|words| texts.iter().any(|text| words.pattern.is_in(text))).map(|words| words.class)
-        };
-        by_code.or_else(words)
+        response.code.iter().find_map(|pointer| response.code_map.get(&pointer.text(&self.0)?).copied())
+    }
+
+    /// What the profile makes of its words.
+    pub(super) fn class_of_words(&self, profile: &Profile) -> Option<Class> {
+        let response = &profile.response;
+        let texts: Vec<String> = response.message.iter().filter_map(|pointer| pointer.text(&self.0)).collect();
+        let mut words = response.text_map.iter();
+        words.find(|words| texts.iter().any(|text| words.pattern.is_in(text))).map(|words| words.class)
     }
 
     /// What is kept of it on the row: as it is, without secrets and numbers of people, and not too long.

@@ -15,7 +15,7 @@ use tracing::{debug, info};
 use super::answer::Said;
 use super::order::{Operation, Order, Wrong};
 use super::profile::{Exchange, LookUp, Profile, State};
-use super::reception::{Reader, Reception, Seen, failure, fitting, outage};
+use super::reception::{Reader, Reception, Seen, failure, fitting, interrupted, outage, withdrawn};
 use super::request::{Impossible, Values, Writer};
 use super::template::Place;
 use super::{PREFIX, Supplier};
@@ -29,9 +29,9 @@ use crate::outcome::{Outcome, Verdict};
 /// How often an order that only waits for a callback is looked at, to find those that wait too long.
 const CALLBACK_PAUSE: Duration = Duration::from_hours(1);
 
-/// What a person does once nobody can tell.
+/// What a person does once nobody can tell. A retry without force only asks again.
 const LOOK: &str = "Nothing is bought again by itself: the supplier's callback settles it when it comes; else ask the \
-    supplier, then use rowcall.resolve, or rowcall.retry to buy it again.";
+    supplier, then use rowcall.resolve, or rowcall.retry_fulfillment with force and a note to buy it again.";
 
 /// An attempt whose order has been read.
 pub(super) struct Attempt<'a> {
@@ -101,7 +101,9 @@ impl<'a> Attempt<'a> {
         }
         match self.order.operation {
             Operation::LookUp => self.look_up().await,
-            Operation::Purchase if !self.job.uncertain || self.repeats_safely() => self.purchase().await,
+            Operation::Purchase if !self.job.uncertain || self.order.repeats_safely(self.profile, true) => {
+                self.purchase().await
+            }
             Operation::Purchase => self.doubt("An earlier attempt was cut off", false, false).await,
         }
     }
@@ -112,16 +114,13 @@ impl<'a> Attempt<'a> {
             Err(wrong) => return self.refused(failure(Fault::Item, wrong.to_string()).unasked()),
         };
         self.is_ported = purchase.is_ported;
-        if !self.limits.still.stands().await {
-            return self.refused(withdrawn());
-        }
         info!(prefix = PREFIX, key = self.job.key, reference = self.reference, "Buying a bundle");
         let reference = self.reference.clone();
         let values = |place| match place {
             Place::Reference => Some(reference.as_str().into()),
             place => purchase.value(place),
         };
-        let answer = match self.call(&self.profile.purchase, &values).await {
+        let answer = match self.call(Operation::Purchase, &self.profile.purchase, &values).await {
             Ok(answer) => answer,
             Err(Silence::Unsent(failure)) => return self.refused(failure),
             Err(Silence::Lost(lost)) => {
@@ -155,7 +154,7 @@ impl<'a> Attempt<'a> {
         }
         let is_stopped = self.limits.stop.is_cancelled();
         let fault = if is_outage { Fault::Outage } else { Fault::Unknowable };
-        if self.repeats_safely() && !is_known {
+        if self.order.repeats_safely(self.profile, self.job.uncertain) && !is_known {
             let fault = match fault {
                 Fault::Outage => Fault::Outage,
                 _ if is_stopped => Fault::Interrupted,
@@ -165,12 +164,12 @@ impl<'a> Attempt<'a> {
             let next = if fault == Fault::Transient { &self.again } else { next };
             return self.not_done(failure(fault, format!("{what}{seen}; {next}")).uncertain(), "in_doubt");
         }
-        let here_for = self.order.here_for().unwrap_or(Duration::MAX);
-        if self.can_look() && here_for < self.profile.give_up() {
+        let doubted_for = self.order.doubted_for();
+        if self.can_look() && doubted_for < self.profile.give_up() {
             let next = "nobody knows yet whether it took the order: it is looked up by itself, and not bought again.";
             let mut waiting = self.not_done(failure(fault, format!("{what}{seen}; {next}")).uncertain(), "in_doubt");
             waiting.verdict = Verdict::Wait;
-            waiting.delay = Some(if is_stopped { Duration::ZERO } else { self.next_look(here_for) });
+            waiting.delay = Some(if is_stopped { Duration::ZERO } else { self.next_look(doubted_for) });
             return waiting;
         }
         self.unknown(fault, &format!("{what}{seen}, so nobody knows whether the bundle was bought."))
@@ -196,7 +195,11 @@ impl<'a> Attempt<'a> {
         }
         match seen {
             Ok(words) => self.accepted(&words, age),
-            Err(failure) => self.not_done(failure, "accepted"),
+            Err(failure) => {
+                // No breaker counts the time for it.
+                let delay = failure.after.or_else(|| failure.fault.opens_breaker().then(|| self.next_look(age)));
+                Outcome { delay, ..self.not_done(failure, "accepted") }
+            }
         }
     }
 
@@ -209,7 +212,7 @@ impl<'a> Attempt<'a> {
             Place::ProviderReference => provider_reference.as_deref().map(Value::from),
             _ => None,
         };
-        let answer = match self.call(&look_up.request, &values).await {
+        let answer = match self.call(Operation::LookUp, &look_up.request, &values).await {
             Ok(answer) => answer,
             Err(Silence::Unsent(failure)) => return Seen::Blocked(failure),
             Err(Silence::Lost(lost)) if lost.cause == Cause::Stopped => return Seen::Blocked(interrupted()),
@@ -217,11 +220,24 @@ impl<'a> Attempt<'a> {
         };
         debug!(prefix = PREFIX, key = self.job.key, status = answer.status.as_u16(), "Looked the order up");
         self.hear(&answer);
-        self.reader().look_up(&answer, self.said.as_ref())
+        let seen = self.reader().look_up(&answer, self.said.as_ref());
+        let Seen::Stands(_) = seen else { return seen };
+        let told = self.said.as_ref().and_then(|said| said.provider_reference(self.profile.number_looked_up()));
+        match (&self.provider_reference, told) {
+            // Asked by our reference, it may tell of an earlier purchase.
+            (Some(ours), Some(told)) if *ours != told => {
+                Seen::Nothing("the supplier tells of another order than it took last".to_owned())
+            }
+            (None, Some(told)) => {
+                self.provider_reference = Some(told);
+                seen
+            }
+            _ => seen,
+        }
     }
 
     /// Makes one request, at the other address where no connection to the first can be made.
-    async fn call(&self, exchange: &Exchange, values: &Values<'_>) -> Result<Answer, Silence> {
+    async fn call(&self, operation: Operation, exchange: &Exchange, values: &Values<'_>) -> Result<Answer, Silence> {
         let settings = &self.supplier.settings;
         let time = self.profile.timeout().min(self.limits.timeout);
         let bounds = Bounds { deadline: Instant::now() + time, stop: self.limits.stop.clone() };
@@ -237,6 +253,10 @@ impl<'a> Attempt<'a> {
         for base in settings.base_url().into_iter().chain(self.profile.fallback_url.as_ref()) {
             let request = writer.request(base.url(), exchange, Timestamp::now());
             let request = request.map_err(|impossible| Silence::Unsent(said_impossible(impossible)))?;
+            // A turn may be long in coming, and an address long in refusing: asked as late as can be.
+            if operation == Operation::Purchase && !self.limits.still.stands().await {
+                return Err(Silence::Unsent(withdrawn()));
+            }
             match http.call(request, &bounds).await {
                 Ok(answer) => return Ok(answer),
                 Err(lost) if lost.sent == Sent::Perhaps => return Err(Silence::Lost(lost)),
@@ -259,13 +279,6 @@ impl<'a> Attempt<'a> {
         let places = |look_up: &LookUp| look_up.request.places();
         let needs_theirs = |look_up| places(look_up).contains(&Place::ProviderReference);
         self.profile.look_up.as_ref().is_some_and(|look_up| self.provider_reference.is_some() || !needs_theirs(look_up))
-    }
-
-    /// Whether a second purchase under the same reference is the first one, still.
-    fn repeats_safely(&self) -> bool {
-        let idempotent = self.profile.idempotent;
-        let is_within = |hours| self.order.here_for().is_some_and(|here| here < Duration::from_hours(hours));
-        idempotent.by_reference && idempotent.window_h.is_none_or(is_within)
     }
 
     /// The time to the next look-up: the schedule counts from the moment at which the order was taken.
@@ -351,18 +364,6 @@ fn next_in(schedule: &[u64], age: Duration) -> Option<Duration> {
         }
     }
     schedule.last().copied().map(Duration::from_secs)
-}
-
-fn interrupted() -> Failure {
-    failure(
-        Fault::Interrupted,
-        "The worker was stopped before the supplier was asked; the order goes on by itself when a worker runs again.",
-    )
-}
-
-/// The order was changed or taken back before it was bought.
-fn withdrawn() -> Failure {
-    failure(Fault::Interrupted, "The order was changed before it was bought.").unasked()
 }
 
 fn said_impossible(impossible: Impossible) -> Failure {

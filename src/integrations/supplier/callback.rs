@@ -55,7 +55,7 @@ pub struct Report {
     pub code: Option<String>,
     /// Its words, without secrets and numbers.
     pub text: Option<String>,
-    /// Whether it proved itself. Otherwise it may bring the next look-up forward, and settle nothing.
+    /// Whether it proved itself, with all that it says. Otherwise it may bring the next look-up forward, and settle nothing.
     pub is_proven: bool,
 }
 
@@ -89,8 +89,8 @@ impl Callbacks {
     /// Checks a callback and reads it.
     pub fn read(&self, call: &Call<'_>) -> Result<Report, Refused> {
         let callback = self.profile.callback.as_ref().ok_or(Refused::NoCallback)?;
-        let is_proven = callback.auth != CallbackAuth::None;
-        if is_proven {
+        let has_proof = callback.auth != CallbackAuth::None;
+        if has_proof {
             let secret = self.secret.as_ref().ok_or(Refused::NotConfigured)?;
             if !callback.proves(call, secret) {
                 return Err(Refused::NotProven);
@@ -102,19 +102,22 @@ impl Callbacks {
         if told_reference.is_none() && provider_reference.is_none() {
             return Err(Refused::NotReadable);
         }
-        let header = callback.state_header.as_ref().and_then(|name| call.headers.get(&name.0)?.to_str().ok());
-        let state = header.and_then(|word| self.profile.states.of(word));
-        let state = state.or_else(|| said.state(&self.profile, &callback.state)).unwrap_or(State::Pending);
+        let shown = callback.state_header.as_ref().and_then(|name| call.headers.get(&name.0)?.to_str().ok());
+        let shown = shown.and_then(|word| self.profile.states.of(word));
+        let written = said.state(&self.profile, &callback.state);
+        // A signature is over the body: what a header adds to it may be anybody's, and is looked up.
+        let is_added = callback.auth.is_signature() && shown.is_some() && shown != written;
+        let state = if is_added { written } else { shown.or(written) };
         let redactor = Redactor::new(self.secret.iter().map(ExposeSecret::expose_secret));
         let line = |text: String| Some(redactor.line(&text, TEXT_CHARS_MAX)).filter(|line| !line.is_empty());
         Ok(Report {
             reference: told_reference.as_deref().and_then(|told| self.profile.reference.derive.restore(told)),
             told_reference,
             provider_reference,
-            state,
+            state: state.unwrap_or(State::Pending),
             code: said.text(&callback.code).and_then(line),
             text: said.text(&callback.message).and_then(line),
-            is_proven,
+            is_proven: has_proof && !is_added,
         })
     }
 }

@@ -10,13 +10,14 @@
 //!
 //! | key | what |
 //! |---|---|
-//! | `reference` | text, the order's id: the same over all attempts, for it is what keeps a supplier from selling twice |
+//! | `reference` | text: the same until the supplier has ended what it took, for it keeps a supplier from selling twice |
 //! | `phone_number`, `package`, `network` | as they stand on the order: `+233…` or `0…`, `1GB`, `AT-iShare` |
 //! | `amount` | the order's, as a text or a number with at most two decimals, or null |
 //! | `supplier` | the last `result.supplier`, or null: an order in doubt is not bought from another one |
 //! | `provider_reference` | the last `result.provider_reference`, or null |
 //! | `accepted_at` | when the first result with `state = 'accepted'` was settled, or null; a `look_up` has it |
-//! | `created_at` | of the order's row: no attempt is older. Without it, what is in doubt is parked at once |
+//! | `doubted_at` | since when nobody knows whether it was bought; null: nobody has to know, or from now on |
+//! | `created_at` | of the order's row: no attempt is older |
 //! | `now` | the database's clock at the claim; without it, the worker's |
 //!
 //! `uncertain` on a `purchase` means that an earlier one may have taken effect. Every outcome that came so far as to read
@@ -30,7 +31,7 @@
 //! | `wait` | `in_doubt` | as for any uncertain outcome: the next `purchase` is `uncertain`, and looks before it buys |
 //! | `wait` | `refused` | nobody's fault on the row: no money, no login, no supplier |
 //! | `retry`, `failed` | `refused` | it had no effect |
-//! | `retry`, `failed` | `failed`, `reversed` | it was accepted and came to nothing: forget `accepted_at` and `provider_reference` |
+//! | `retry`, `failed` | `failed`, `reversed` | it was taken and came to nothing: forget `accepted_at` and `provider_reference`, and give the next purchase another `reference` |
 //! | `retry` | `in_doubt` | the supplier takes an order once for each reference, and gets it again |
 //! | `unknown` | `unknown` | a callback may still settle it, or a person |
 //!
@@ -57,8 +58,9 @@ use secrecy::SecretString;
 
 use self::attempt::Attempt;
 use self::callback::Callbacks;
+use self::order::Order;
 use self::pace::Pace;
-use self::profile::{Address, Auth, CallbackAuth, Profile};
+use self::profile::{Address, Auth, CallbackAuth, Means, Profile};
 use self::reception::failure;
 use self::template::{Place, Template};
 use super::http::Http;
@@ -115,12 +117,21 @@ impl Settings {
         let is_callback_needed = profile.look_up.is_none()
             && profile.callback.as_ref().is_some_and(|callback| callback.auth != CallbackAuth::None);
         let is_secret_needed = profile.signing.is_some() || is_callback_needed || shown.contains(&Place::ApiSecret);
+        let is_told_later = profile.response.success_means == Means::Accepted && profile.look_up.is_none();
+        let is_called_back_only = is_told_later && profile.purchase.places().contains(&Place::CallbackUrl);
         let needed = [
             ("AT_ISHARE_API_URL", self.base_url().is_none()),
             ("AT_ISHARE_API_KEY", self.api_key.is_none() && shown.contains(&Place::ApiKey)),
             ("AT_ISHARE_API_SECRET", self.api_secret.is_none() && is_secret_needed),
+            ("AT_ISHARE_CALLBACK_URL", self.callback_url.is_none() && is_called_back_only),
         ];
         needed.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect()
+    }
+
+    /// Whether its callbacks are heard, so that whoever can call may.
+    pub fn is_called(&self) -> bool {
+        let auth = self.profile.callback.as_ref().map(|callback| callback.auth);
+        auth.is_some_and(|auth| auth == CallbackAuth::None || self.api_secret.is_some())
     }
 
     /// What reads this supplier's callbacks.
@@ -152,6 +163,20 @@ impl Supplier {
 impl Integration for Supplier {
     fn ready(&self) -> Result<(), String> {
         self.http().map(drop)
+    }
+
+    fn target(&self) -> Option<String> {
+        Some(format!("supplier:{}", self.settings.profile.name))
+    }
+
+    /// An empty wallet is no reason not to ask after what was paid for.
+    fn is_held_up(&self, job: &Job) -> bool {
+        let profile = &self.settings.profile;
+        match Order::of(job) {
+            Ok(order) if job.uncertain => order.is_purchase() && order.repeats_safely(profile, true),
+            Ok(order) => order.is_purchase(),
+            Err(_) => job.operation != "look_up" && !job.uncertain,
+        }
     }
 
     fn execute<'a>(&'a self, job: &'a Job, limits: &'a Limits) -> BoxFuture<'a, Outcome> {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::bundle::{Bundle, tidy_package};
 use super::number::Number;
-use super::profile::{Literal, Profile};
+use super::profile::{Idempotent, Literal, Profile};
 use super::template::Place;
 use crate::job::Job;
 
@@ -44,6 +44,8 @@ struct Payload {
     accepted_at: Option<Timestamp>,
     #[serde(default)]
     created_at: Option<Timestamp>,
+    #[serde(default)]
+    doubted_at: Option<Timestamp>,
     #[serde(default)]
     now: Option<Timestamp>,
 }
@@ -121,6 +123,10 @@ impl Order {
         Ok(Self { operation, payload, now })
     }
 
+    pub(super) fn is_purchase(&self) -> bool {
+        self.operation == Operation::Purchase
+    }
+
     /// Our reference as this supplier takes it.
     pub(super) fn reference(&self, profile: &Profile) -> Result<String, Wrong> {
         let rule = &profile.reference;
@@ -148,9 +154,18 @@ impl Order {
         self.payload.accepted_at.map(|at| self.since(at))
     }
 
-    /// How long the order has been here: at least as long as any attempt to buy it.
-    pub(super) fn here_for(&self) -> Option<Duration> {
-        self.payload.created_at.map(|at| self.since(at))
+    /// How long nobody has known whether it was bought: from now, where that is new.
+    pub(super) fn doubted_for(&self) -> Duration {
+        self.payload.doubted_at.map(|at| self.since(at)).unwrap_or_default()
+    }
+
+    /// Whether a second purchase under the same reference is the first one, still; `is_uncertain`: there may be a first one.
+    pub(super) fn repeats_safely(&self, profile: &Profile, is_uncertain: bool) -> bool {
+        let Idempotent { by_reference, window_h } = profile.idempotent;
+        // Where it is not known since when, the order's own age is at least as long.
+        let began_at = self.payload.doubted_at.or(self.payload.created_at);
+        let is_within = |hours| began_at.is_some_and(|at| self.since(at) < Duration::from_hours(hours));
+        by_reference && (!is_uncertain || window_h.is_none_or(is_within))
     }
 
     fn since(&self, at: Timestamp) -> Duration {
@@ -177,7 +192,8 @@ impl Order {
         if self.package().is_empty() {
             return Err(Wrong::NoPackage);
         }
-        let volume = if profile.purchase.places().contains(&Place::Volume) {
+        let places = profile.places_bought();
+        let volume = if places.contains(&Place::Volume) {
             let bundle = Bundle::parse(self.package()).ok_or(Wrong::Package)?;
             Some(bundle.written(&profile.volume).ok_or(Wrong::Inexact)?)
         } else {
@@ -198,7 +214,9 @@ impl Order {
         };
         let is_ported = !number.begins_like(&profile.msisdn_prefixes);
         let number = number.written(profile.msisdn_format);
-        let amount = self.payload.amount.as_deref().map(RawValue::get).filter(|text| *text != "null");
+        // What nobody is told is nobody's fault.
+        let is_told = places.contains(&Place::Amount) || places.contains(&Place::AmountMinor);
+        let amount = self.payload.amount.as_deref().map(RawValue::get).filter(|text| is_told && *text != "null");
         let amount = amount.map(|text| Amount::parse(text).ok_or(Wrong::Amount)).transpose()?;
         Ok(Purchase { number, volume, package, network, amount, is_ported })
     }

@@ -4,6 +4,7 @@
 //! profile that was read can be used: nothing of it fails later but what an order or an answer brings.
 
 mod check;
+mod defaults;
 mod load;
 mod parts;
 
@@ -18,7 +19,7 @@ use super::bundle::Volume;
 use super::number::NumberFormat;
 use super::reference::Derive;
 use super::sign::{Algorithm, Encoding};
-use super::template::Template;
+use super::template::{Place, Template};
 
 /// One supplier.
 #[derive(Debug, Clone, Deserialize)]
@@ -287,6 +288,9 @@ pub struct LookUp {
     pub request: Exchange,
     /// Where its answer tells how the order stands.
     pub state: Vec<Pointer>,
+    /// Where the supplier's number of the order stands; without any, where a purchase's answer has it.
+    #[serde(default)]
+    pub provider_reference: Vec<Pointer>,
     /// The pauses between looks; the last one repeats.
     #[serde(default = "defaults::schedule_s")]
     pub schedule_s: Vec<u64>,
@@ -316,7 +320,7 @@ pub struct Callback {
     /// Where the state stands; the first word that is known counts.
     #[serde(default)]
     pub state: Vec<Pointer>,
-    /// The same in a header.
+    /// The same in a header. Beside a signature, which is over the body alone, it settles nothing that the body does not say.
     #[serde(default)]
     pub state_header: Option<Header>,
     /// Where its code stands.
@@ -343,6 +347,13 @@ pub enum CallbackAuth {
     Basic,
     /// Not at all: it makes us look, and settles nothing.
     None,
+}
+
+impl CallbackAuth {
+    /// Whether it proves the body, and nothing beside it.
+    pub(super) fn is_signature(self) -> bool {
+        matches!(self, Self::HmacHex | Self::HmacBase64 | Self::StripeTV1)
+    }
 }
 
 /// `[rate]`
@@ -373,28 +384,20 @@ impl Profile {
         Duration::from_secs(self.timeout_s)
     }
 
+    /// What a purchase says, or signs, of its order.
+    pub(super) fn places_bought(&self) -> Vec<Place> {
+        let signed = self.signing.iter().flat_map(|signing| &signing.fields).flat_map(Template::places);
+        self.purchase.places().into_iter().chain(signed).collect()
+    }
+
+    /// Where the answer to a look-up has the supplier's number of the order.
+    pub(super) fn number_looked_up(&self) -> &[Pointer] {
+        let of_its_own = self.look_up.as_ref().map(|look_up| look_up.provider_reference.as_slice());
+        of_its_own.filter(|pointers| !pointers.is_empty()).unwrap_or(&self.response.provider_reference)
+    }
+
     /// After how long without news an order is a person's.
     pub fn give_up(&self) -> Duration {
         Duration::from_hours(self.give_up_h)
-    }
-}
-
-mod defaults {
-    //! What holds where a profile says nothing.
-
-    pub(super) fn timeout_s() -> u64 {
-        30
-    }
-
-    pub(super) fn give_up_h() -> u64 {
-        24
-    }
-
-    pub(super) fn schedule_s() -> Vec<u64> {
-        vec![5, 10, 15, 60, 300, 900]
-    }
-
-    pub(super) fn tolerance_s() -> u64 {
-        300
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::answer::Said;
-use super::profile::{Class, Means, Profile, State};
+use super::profile::{Class, Profile, State};
 use crate::failure::{Failure, Fault};
 use crate::integrations::http::{Answer, with_jitter};
 use crate::integrations::redact::{Redactor, cut};
@@ -60,16 +60,22 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// What became of a purchase.
     pub(super) fn purchase(&self, answer: &Answer, said: Option<&Said>) -> Reception {
-        let Some(said) = said else { return self.by_status(answer, "") };
-        let response = &self.profile.response;
+        let Some(said) = said else { return by_status(answer, "") };
         if answer.status.is_success() && said.is_success(self.profile) {
-            let meant = if response.success_means == Means::Delivered { State::Delivered } else { State::Pending };
-            return Reception::Taken(said.state(self.profile, &response.state).unwrap_or(meant));
+            return Reception::Taken(said.state_bought(self.profile));
         }
         let quote = self.quote(said);
-        match said.class(self.profile) {
+        // A code is the supplier's own verdict. Words are read only where it certainly refuses: a wallet is also named by who
+        // has just debited it.
+        let is_refusal = match answer.status.as_u16() {
+            408 | 425 => false,
+            400..=499 => true,
+            status => (200..=299).contains(&status) && said.is_failure(self.profile),
+        };
+        let words = said.class_of_words(self.profile).filter(|class| is_refusal || class.is_doubt());
+        match said.class_of_code(self.profile).or(words) {
             Some(class) => self.by_class(class, answer, &quote),
-            None => self.by_status(answer, &quote),
+            None => by_status(answer, &quote),
         }
     }
 
@@ -109,27 +115,6 @@ impl Reader<'_> {
         })
     }
 
-    /// What an answer comes to whose words mean nothing to the profile, by its status alone.
-    fn by_status(&self, answer: &Answer, quote: &str) -> Reception {
-        let status = answer.status.as_u16();
-        let said = format!("The supplier answered with HTTP {status}{quote}");
-        Reception::Refused(match status {
-            401 | 403 => credentials(quote),
-            402 => wallet(quote),
-            408 | 425 => self.transient(&said),
-            409 => return Reception::Known(format!("The supplier says that the order conflicts with another{quote}")),
-            429 => throttled(answer, quote),
-            404 | 405 | 407 | 410 | 421 | 300..=399 => failure(
-                Fault::Configuration,
-                format!("{said}, as if it were another address; orders wait until AT_ISHARE_API_URL is right."),
-            ),
-            400..=499 => refused(quote),
-            // Something between us and the supplier may say so after the supplier has taken the order.
-            500.. => return Reception::Unclear { what: said, is_outage: true },
-            _ => return Reception::Unclear { what: format!("{said}, which is no success"), is_outage: false },
-        })
-    }
-
     /// The next attempt may not meet it.
     pub(super) fn transient(&self, what: &str) -> Failure {
         failure(Fault::Transient, format!("{what}; {}", self.again))
@@ -146,11 +131,7 @@ impl Reader<'_> {
         if is_final {
             return failure(Fault::Item, format!("{what}. Look at the order, then use rowcall.retry."));
         }
-        if self.profile.idempotent.by_reference {
-            // The same reference would only be told the same again.
-            let next = "To this supplier a repetition is the same order, so sell it anew, or use another supplier";
-            return failure(Fault::Item, format!("{what}. {next}."));
-        }
+        // Another purchase, under another reference.
         self.transient(&what)
     }
 
@@ -172,6 +153,31 @@ impl Reader<'_> {
     }
 }
 
+/// What an answer comes to whose words mean nothing to the profile, by its status alone.
+fn by_status(answer: &Answer, quote: &str) -> Reception {
+    let status = answer.status.as_u16();
+    let said = format!("The supplier answered with HTTP {status}{quote}");
+    Reception::Refused(match status {
+        401 | 403 => credentials(quote),
+        402 => wallet(quote),
+        409 => return Reception::Known(format!("The supplier says that the order conflicts with another{quote}")),
+        429 => throttled(answer, quote),
+        404 | 405 | 407 | 410 | 421 => failure(
+            Fault::Configuration,
+            format!("{said}, as if it were another address; orders wait until AT_ISHARE_API_URL is right."),
+        ),
+        // Something between us and the supplier may say so after the supplier has taken the order.
+        408 | 425 => return Reception::Unclear { what: said, is_outage: false },
+        400..=499 => refused(quote),
+        300..=399 => {
+            let what = format!("{said}, as if it were another address (see AT_ISHARE_API_URL)");
+            return Reception::Unclear { what, is_outage: true };
+        }
+        500.. => return Reception::Unclear { what: said, is_outage: true },
+        _ => return Reception::Unclear { what: format!("{said}, which is no success"), is_outage: false },
+    })
+}
+
 /// A failure whose message fits on the row.
 pub(super) fn failure(fault: Fault, message: impl AsRef<str>) -> Failure {
     Failure::new(fault, fitting(message.as_ref()))
@@ -180,6 +186,19 @@ pub(super) fn failure(fault: Fault, message: impl AsRef<str>) -> Failure {
 /// The words as they fit on the row.
 pub(super) fn fitting(message: &str) -> String {
     cut(message, MESSAGE_CHARS_MAX)
+}
+
+/// The worker stops.
+pub(super) fn interrupted() -> Failure {
+    failure(
+        Fault::Interrupted,
+        "The worker was stopped before the supplier was asked; the order goes on by itself when a worker runs again.",
+    )
+}
+
+/// The order was changed or taken back before it was bought.
+pub(super) fn withdrawn() -> Failure {
+    failure(Fault::Interrupted, "The order was changed before it was bought.").unasked()
 }
 
 /// The supplier is down, or sells nothing to anybody.

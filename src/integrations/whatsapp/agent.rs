@@ -15,9 +15,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::provider::join;
 use super::request::{Payload, sendable};
-use crate::integrations::http::{Bounds, Cause, Http, Request};
+use crate::integrations::http::{Bounds, Cause, Http, Request, join};
 
 /// How long the agent may take, whatever the operation's time limit.
 const TIME_MAX: Duration = Duration::from_secs(10);

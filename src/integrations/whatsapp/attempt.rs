@@ -10,11 +10,11 @@ use tracing::debug;
 use super::WhatsApp;
 use super::agent::Unusable;
 use super::provider::{Content, Message, Try};
-use super::quote::Private;
 use super::reception::{LOOK, Reception, failure, interrupted, withdrawn};
 use super::request::{ApprovedTemplate, Payload, Phone, Wrong};
 use crate::failure::{Failure, Fault};
 use crate::integrations::http::{Bounds, Cause, Http, Lost, Sent};
+use crate::integrations::quote::Private;
 use crate::integrations::{Limits, Still};
 use crate::job::Job;
 
@@ -133,8 +133,8 @@ impl<'a> Attempt<'a> {
             return Err(withdrawn().into());
         }
         let answer = self.http.call(request, &bounds).await.map_err(|lost| self.lost(&lost))?;
-        let secrets = secrets.iter().map(ExposeSecret::expose_secret);
-        let private = Private::of(secrets, &self.payload, &self.phone, text);
+        let secrets = secrets.iter().map(ExposeSecret::expose_secret).chain([self.phone.digits()]);
+        let private = Private::new(secrets, self.payload.texts().chain([text]), self.payload.contact.name.as_deref());
         let this = Try { attempt: self.job.attempt, pair_pauses: pairs.pauses(&reference) };
         let reception = provider.read(&answer, &this, &private);
         pairs.note(reference, matches!(reception, Reception::PairLimit(_)));

@@ -9,11 +9,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::provider::{Content, Message, Provider, Try, join};
-use super::quote::Private;
+use super::provider::{Content, Message, Provider, Try};
 use super::reception::{Reception, by_status};
 use crate::failure::Fault;
-use crate::integrations::http::{Answer, Request};
+use crate::integrations::http::{Answer, Request, join};
+use crate::integrations::quote::Private;
 
 /// What rowcall needs to know to send by Infobip.
 #[derive(Debug, Clone, Default)]

@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::code::Said;
-use super::provider::{Content, Message, Provider, Try, join};
-use super::quote::Private;
+use super::provider::{Content, Message, Provider, Try};
 use super::reception::{Reception, by_status};
-use crate::integrations::http::{Answer, Request};
+use crate::integrations::http::{Answer, Request, join};
+use crate::integrations::quote::Private;
 
 /// What rowcall needs to know to send by Meta, and to believe its webhooks.
 #[derive(Debug, Clone)]

@@ -14,7 +14,6 @@ mod provider;
 mod request;
 mod attempt;
 mod reception;
-mod quote;
 mod pairs;
 
 use futures_util::future::BoxFuture;

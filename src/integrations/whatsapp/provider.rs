@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use reqwest::Url;
-
-use super::quote::Private;
 use super::reception::Reception;
 use super::request::{ApprovedTemplate, Phone};
 use crate::integrations::http::{Answer, Request};
+use crate::integrations::quote::Private;
 
 /// What differs between the providers.
 pub(super) trait Provider: fmt::Debug + Send + Sync {
@@ -47,11 +45,4 @@ pub(super) struct Try {
     pub(super) attempt: i32,
     /// How often the provider has asked for patience with this contact since the last answer of another kind.
     pub(super) pair_pauses: u32,
-}
-
-/// The address with these parts after its path; nothing when it cannot have any.
-pub(super) fn join(base: &Url, parts: &[&str]) -> Option<Url> {
-    let mut url = base.clone();
-    url.path_segments_mut().ok()?.pop_if_empty().extend(parts);
-    Some(url)
 }

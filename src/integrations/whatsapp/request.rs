@@ -115,6 +115,12 @@ impl Payload {
         Phone::parse(written.ok_or(Wrong::NoPhone)?).ok_or(Wrong::Phone)
     }
 
+    /// What of it may be nobody's but the contact's, beside the text.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let parameters = self.approved_template.iter().flat_map(|template| &template.parameters);
+        parameters.map(String::as_str).chain(self.user_response.as_deref())
+    }
+
     /// The rendered template, as it can be sent.
     pub(super) fn text(&self) -> Result<String, Wrong> {
         let text = self.text.as_deref().map(sendable).filter(|text| !text.is_empty());

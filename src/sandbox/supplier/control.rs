@@ -66,6 +66,10 @@ pub(super) struct Which {
     order: String,
 }
 
+pub(super) async fn deliver(Shared(state): Shared<Arc<State>>, Json(which): Json<Which>) -> StatusCode {
+    if shop::deliver(&state, &which.order) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
+}
+
 pub(super) async fn reverse(Shared(state): Shared<Arc<State>>, Json(which): Json<Which>) -> StatusCode {
     if shop::reverse(&state, &which.order) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }

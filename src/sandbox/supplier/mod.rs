@@ -5,8 +5,8 @@
 //! bundle really reached which number, whatever the caller believes.
 //!
 //! `POST /_control/faults` makes coming requests misbehave, `…/delivery` says when and how coming orders end,
-//! `…/callbacks` which callbacks follow (signed, forged, late, twice, none), `…/wallet` tops up, `…/reverse` takes a
-//! delivered bundle back. `GET /_control/orders`, `…/requests` and `…/wallet` show the rest.
+//! `…/callbacks` which callbacks follow (signed, forged, late, twice, none), `…/wallet` tops up, `…/deliver` delivers an
+//! order that waits, `…/reverse` takes a delivered bundle back. `GET /_control/orders`, `…/requests` and `…/wallet` show the rest.
 
 mod state;
 mod shop;

@@ -27,6 +27,7 @@ pub(super) fn router(state: &Arc<State>) -> Router {
         .route("/_control/delivery", post(control::delivery))
         .route("/_control/callbacks", post(control::callbacks))
         .route("/_control/wallet", get(control::wallet).post(control::top_up))
+        .route("/_control/deliver", post(control::deliver))
         .route("/_control/reverse", post(control::reverse))
         .with_state(Arc::clone(state))
 }

@@ -161,9 +161,18 @@ pub(super) fn find(state: &State, supplier: &str, key: &str) -> Option<Order> {
 
 /// Takes back what was delivered; whether there was such.
 pub(super) fn reverse(state: &Arc<State>, key: &str) -> bool {
-    let delivered = |order: &&Order| order.is(key) && order.standing == Standing::Delivered;
-    let id = state.inside().orders.iter().find(delivered).map(|order| order.id.clone());
-    id.and_then(|id| move_to(state, &id, Standing::Reversed)).is_some()
+    advance(state, key, Standing::Delivered, Standing::Reversed)
+}
+
+/// Delivers what was taken and not delivered; whether there was such.
+pub(super) fn deliver(state: &Arc<State>, key: &str) -> bool {
+    advance(state, key, Standing::Processing, Standing::Delivered)
+}
+
+fn advance(state: &Arc<State>, key: &str, from: Standing, to: Standing) -> bool {
+    let stands = |order: &&Order| order.is(key) && order.standing == from;
+    let id = state.inside().orders.iter().find(stands).map(|order| order.id.clone());
+    id.and_then(|id| move_to(state, &id, to)).is_some()
 }
 
 /// Changes how an order stands, with what that means for book and wallet, and tells it.

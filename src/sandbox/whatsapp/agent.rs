@@ -9,9 +9,8 @@ use axum::http::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::fault::Left;
 use super::state::State;
-use crate::sandbox::server::{HangUp, answer};
+use crate::sandbox::server::{HangUp, Left, answer};
 
 /// What a model would read of the rest, no matter what it is.
 #[derive(Deserialize)]

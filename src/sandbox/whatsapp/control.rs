@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::bucket::Limit;
 use super::fault::Fault;
 use super::report::{self, Report};
 use super::state::State;
+use crate::sandbox::bucket::Limit;
 
 pub(super) async fn log(Shared(state): Shared<Arc<State>>) -> Json<Vec<Value>> {
     Json(state.log())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::sandbox::server::{After, answer};
+use crate::sandbox::server::{After, Left, answer};
 
 /// A fault to happen to coming requests.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,16 +64,6 @@ pub enum Kind {
     AcceptThenClose,
     /// As usual, after so many milliseconds.
     Slow(u64),
-}
-
-/// What is left to do after a fault.
-pub(super) enum Left {
-    /// Whatever is done usually.
-    Usual,
-    /// The effect, and then this in place of the answer.
-    EffectThen(After),
-    /// This alone.
-    Nothing(After),
 }
 
 fn one() -> u32 {

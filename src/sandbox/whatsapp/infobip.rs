@@ -8,10 +8,9 @@ use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
-use super::fault::Left;
 use super::report;
 use super::state::{Accepted, State};
-use crate::sandbox::server::{HangUp, answer};
+use crate::sandbox::server::{HangUp, Left, answer};
 
 pub(super) async fn send(
     Shared(state): Shared<Arc<State>>,

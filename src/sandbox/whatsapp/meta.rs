@@ -8,10 +8,9 @@ use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
-use super::fault::Left;
 use super::report;
 use super::state::{Accepted, Empty, State};
-use crate::sandbox::server::{HangUp, answer};
+use crate::sandbox::server::{HangUp, Left, answer};
 
 /// What a refusal is: HTTP status, code, details.
 type Refusal = (u16, i64, &'static str);

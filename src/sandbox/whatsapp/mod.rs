@@ -9,7 +9,6 @@
 //! `POST /_control/inbound` lets a customer write, `POST /_control/limits` sets the buckets.
 
 mod state;
-mod bucket;
 mod fault;
 mod meta;
 mod infobip;
@@ -28,8 +27,8 @@ use clap::Args;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use self::bucket::Limit;
 use self::state::State;
+use super::bucket::Limit;
 use super::server;
 
 pub use self::fault::{Fault, Kind};

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::WhatsAppArgs;
-use super::bucket::{Bucket, Limit};
 use super::fault::Fault;
 use super::report::Report;
+use crate::sandbox::bucket::{Bucket, Limit};
 
 /// Everything behind the fakes.
 #[derive(Debug)]
@@ -148,11 +148,11 @@ impl State {
         let inside = &mut *self.inside();
         let (sender_limit, pair_limit) = (inside.sender_limit, inside.pair_limit);
         let pair = inside.pairs.entry(format!("{provider} {phone}")).or_insert_with(|| Bucket::full(pair_limit));
-        if !pair.take(pair_limit) {
+        if !pair.take(pair_limit, 1.0) {
             return Err(Empty::Pair);
         }
         let sender = inside.senders.entry(provider).or_insert_with(|| Bucket::full(sender_limit));
-        if sender.take(sender_limit) { Ok(()) } else { Err(Empty::Sender) }
+        if sender.take(sender_limit, 1.0) { Ok(()) } else { Err(Empty::Sender) }
     }
 
     /// Writes down that a message was accepted.

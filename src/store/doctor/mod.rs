@@ -93,6 +93,12 @@ const ROW_SECURITY: Check = Check {
     clean: "it is on for every table of a queue",
 };
 
+const BROWSERS: Check = Check {
+    name: "browsers",
+    sql: include_str!("../../../sql/statements/doctor_browsers.sql"),
+    clean: "none may more than is meant",
+};
+
 const COLUMNS: Check = Check {
     name: "columns",
     sql: include_str!("../../../sql/statements/doctor_columns.sql"),
@@ -118,6 +124,18 @@ const QUEUES: Check = Check {
     name: "queues",
     sql: include_str!("../../../sql/statements/doctor_queues.sql"),
     clean: "none is paused, no breaker is open, no row is parked",
+};
+
+const CRM: Check = Check {
+    name: "memberships",
+    sql: include_str!("../../../sql/statements/doctor_crm.sql"),
+    clean: "every tier is one that its CRM knows, every webhook that of a client",
+};
+
+const SCHEDULES: Check = Check {
+    name: "schedules",
+    sql: include_str!("../../../sql/statements/doctor_schedules.sql"),
+    clean: "all can be read and are on time, and their last runs were done",
 };
 
 /// What the server is.
@@ -154,11 +172,14 @@ pub async fn database(client: &mut Client, queues: &[&str]) -> Vec<Finding> {
     findings.extend(run(client, &OBJECTS, &[]).await);
     findings.extend(run(client, &ACCESS, &[&queues]).await);
     findings.extend(run(client, &ROW_SECURITY, &[&queues]).await);
+    findings.extend(run(client, &BROWSERS, &[]).await);
     findings.extend(run(client, &COLUMNS, &[]).await);
     findings.extend(run(client, &FULFILLMENT, &[&queues]).await);
     findings.extend(run(client, &TRANSACTIONS, &[]).await);
     findings.extend(run(client, &WORKERS, &[&queues]).await);
     findings.extend(run(client, &QUEUES, &[&queues]).await);
+    findings.extend(run(client, &CRM, &[]).await);
+    findings.extend(run(client, &SCHEDULES, &[]).await);
     findings
 }
 

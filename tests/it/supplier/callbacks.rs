@@ -284,6 +284,49 @@ fn what_proves_nothing_is_marked_and_what_says_nothing_is_refused() {
     }
 }
 
+/// What is made of a callback whose header and body say this, each in one word.
+fn made_of(callbacks: &Callbacks, header: Option<&str>, body: Option<&str>, token: Option<&str>) -> (State, bool) {
+    let body = json!({"ref": "order-17", "state": body}).to_string();
+    let signature = hex(&hmac("hidden", &[&body]));
+    let shown: Vec<_> = header.map(|word| ("x-event", word)).into_iter().chain([("x-sig", &*signature)]).collect();
+    let heard = Heard { body: body.into_bytes(), ..heard(&shown, token) };
+    let report = read(callbacks, &heard, Timestamp::now()).unwrap();
+    (report.state, report.is_proven)
+}
+
+#[test]
+fn a_header_beside_a_signature_settles_nothing_that_the_body_does_not_say() {
+    let text = |auth: &str| format!("auth = {auth}\nstate_header = \"x-event\"\n{WHERE}");
+    let signed = callbacks(&text("\"hmac_hex\"\nheaders = [\"x-sig\"]"), "hidden");
+    for (header, body, made) in [
+        (None, Some("completed"), (State::Delivered, true)),
+        (Some("item.completed"), Some("completed"), (State::Delivered, true)),
+        // Of the event, nothing is known.
+        (Some("order.updated"), Some("completed"), (State::Delivered, true)),
+        (Some("item.completed"), Some("processing"), (State::Pending, false)),
+        (Some("item.completed"), None, (State::Pending, false)),
+        (Some("item.completed"), Some("teleported"), (State::Pending, false)),
+        (Some("item.refunded"), Some("completed"), (State::Delivered, false)),
+        (Some("item.processing"), Some("failed"), (State::Failed, false)),
+        (None, None, (State::Pending, true)),
+    ] {
+        assert_eq!(made_of(&signed, header, body, None), made, "{header:?}, {body:?}");
+    }
+    // A token proves the whole call.
+    let token = callbacks(&text("\"url_token\""), "hidden");
+    assert_eq!(made_of(&token, Some("item.completed"), None, Some("hidden")), (State::Delivered, true));
+}
+
+#[tokio::test]
+async fn a_signed_body_that_comes_again_under_another_event_is_no_delivery() {
+    let world = World::new("xpress").await;
+    world.fake.delivery(Delivery { after_ms: 0, end: End::Failed });
+    let mut heard = world.hear(vec![callback(Proof::Good, 1)], 1).await;
+    heard[0].headers.insert("x-xpress-event", HeaderValue::from_static("item.completed"));
+    let report = world.read(&heard[0]).unwrap();
+    assert_eq!((report.state, report.is_proven), (State::Failed, false));
+}
+
 #[test]
 fn debug_shows_neither_secret_nor_body() {
     let callbacks = callbacks(&format!("auth = \"url_token\"\n{WHERE}"), "hidden");

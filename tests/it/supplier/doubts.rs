@@ -1,9 +1,11 @@
 //! When nobody can tell whether a bundle was bought it is not bought again; when it certainly was not, it is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rowcall::failure::Fault;
-use rowcall::integrations::{Integration as _, Limits};
+use rowcall::integrations::{Integration as _, Limits, Still};
 use rowcall::job::Job;
 use rowcall::outcome::{Outcome, Verdict};
 use rowcall::sandbox::supplier::{At, Fault as Script, Kind};
@@ -80,12 +82,13 @@ async fn what_the_supplier_does_not_find_is_looked_up_again_and_never_bought() {
         fit_for_a_row(&outcome);
         // As often as the row asks, until a day is over.
         for (age, verdict) in [(60, Verdict::Wait), (23 * 3600, Verdict::Wait), (24 * 3600, Verdict::Unknown)] {
-            let outcome = world.execute(&uncertain(|payload| payload["created_at"] = ago(age))).await;
+            let outcome = world.execute(&uncertain(|payload| payload["doubted_at"] = ago(age))).await;
             assert_eq!((outcome.verdict, outcome.uncertain), (verdict, true), "{age}: {outcome:?}");
+            assert_eq!(
+                verdict == Verdict::Unknown,
+                outcome.error.unwrap().contains("rowcall.retry_fulfillment with force")
+            );
         }
-        // Who does not say since when, is not kept waiting for ever.
-        let outcome = world.execute(&uncertain(|payload| payload["created_at"] = json!(null))).await;
-        assert_fault(&outcome, Fault::Unknowable, "no time");
         assert_eq!((world.fake.book().len(), purchases(&world)), (0, 1));
     }
 }
@@ -125,14 +128,33 @@ async fn where_an_order_is_one_for_each_reference_it_is_sent_again() {
 #[tokio::test]
 async fn after_the_window_of_a_reference_nothing_is_sent_again() {
     let world = World::new("xpress").await;
-    let outcome = world.execute(&uncertain(|payload| payload["created_at"] = ago(24 * 3600))).await;
-    assert_fault(&outcome, Fault::Unknowable, "the window is over");
+    let outcome = world.execute(&uncertain(|payload| payload["doubted_at"] = ago(24 * 3600))).await;
+    assert_eq!((outcome.verdict, outcome.fault), (Verdict::Unknown, Some(Fault::Unknowable)), "the window is over");
     let outcome = world.execute(&uncertain(|payload| payload["created_at"] = json!(null))).await;
     assert_fault(&outcome, Fault::Unknowable, "who knows when it began?");
     assert!(world.fake.requests().is_empty());
     // The other supplier keeps its references for ever.
     let world = World::new("spfastit").await;
-    assert_accepted(&world.execute(&uncertain(|payload| payload["created_at"] = ago(90 * 86_400))).await, "spfastit");
+    assert_accepted(&world.execute(&uncertain(|payload| payload["doubted_at"] = ago(90 * 86_400))).await, "spfastit");
+}
+
+#[tokio::test]
+async fn an_order_that_waited_for_a_day_has_its_first_doubt_now() {
+    for (name, verdict) in [("at-ishare", Verdict::Wait), ("xpress", Verdict::Retry), ("spfastit", Verdict::Retry)] {
+        let world = World::new(name).await;
+        world.fake.fault(Script::new(Kind::Close));
+        let old = |payload: &mut Value| payload["created_at"] = ago(30 * 3600);
+        let outcome = world.execute(&job("purchase", old)).await;
+        assert_eq!((outcome.verdict, state(&outcome)), (verdict, "in_doubt"), "{name}: {outcome:?}");
+        // The next attempt is told since when.
+        let recent = |payload: &mut Value| {
+            old(payload);
+            payload["doubted_at"] = ago(60);
+        };
+        let next = world.execute(&uncertain(recent)).await;
+        assert!(next.verdict == Verdict::Wait, "{name}: {next:?}");
+        assert_eq!(world.fake.orders().len(), usize::from(name != "at-ishare"), "{name}");
+    }
 }
 
 #[tokio::test]
@@ -260,6 +282,37 @@ async fn a_stop_before_the_request_leaves_the_bundle_unbought() {
         assert_fault(&outcome, Fault::Interrupted, name);
         assert!(!outcome.uncertain && world.fake.requests().is_empty());
     }
+}
+
+#[tokio::test]
+async fn an_order_that_is_cancelled_while_it_waits_for_its_turn_is_not_bought() {
+    let world = World::with("codecraft", |settings| {
+        settings.profile.rate.per_s = 1000;
+        settings.profile.rate.concurrency = 1;
+    })
+    .await;
+    // The one before it is answered after a while, and has the only turn until then.
+    world.fake.fault(Script::new(Kind::Slow(1500)));
+    let stands = Arc::new(AtomicBool::new(true));
+    let mut limits = Limits::new(LONG, CancellationToken::new());
+    let asked = Arc::clone(&stands);
+    limits.still = Still::by(move || {
+        let stands = asked.load(Ordering::SeqCst);
+        Box::pin(async move { stands })
+    });
+    let (ahead, behind) = (purchase(), purchase());
+    let waits = async {
+        eventually("the request", || (!world.fake.requests().is_empty()).then_some(())).await;
+        tokio::join!(world.supplier.execute(&behind, &limits), async {
+            // By now it has begun, and waits.
+            tokio::task::yield_now().await;
+            stands.store(false, Ordering::SeqCst);
+        })
+    };
+    let (ahead, (behind, ())) = tokio::join!(world.execute(&ahead), waits);
+    assert_accepted(&ahead, "the one ahead");
+    assert_fault(&behind, Fault::Interrupted, "the one behind");
+    assert_eq!(world.fake.orders().len(), 1);
 }
 
 /// Stops the worker as soon as the purchase is in the book.

@@ -81,7 +81,7 @@ fn a_value_of_the_wrong_kind_and_a_key_that_is_not_known_are_named() {
         ("codecraft", "equals = 200", "equals = []", "response.success[0].equals", "at least one"),
         ("codecraft", "equals = 200", "equal = 200", "response.success[0].equal", "unknown field"),
         ("codecraft", "100 = \"wallet\"", "100 = \"purse\"", "response.code_map.100", "unknown variant `purse`"),
-        ("hubnet", "match = \"(?i)insufficient", "match = \"(insufficient", "response.text_map[0].match", "unclosed"),
+        ("hubnet", r"match = '(?i)\b(", r"match = '((", "response.text_map[0].match", "unclosed"),
         ("hubnet", "class = \"wallet\"", "class = 7", "response.text_map[0].class", "wanted string"),
         ("hubnet", "charset = \"[A-Za-z0-9-]\"", "charset = \"A-Z\"", "reference.charset", "a class of characters"),
         ("hubnet", "${base36}", "${base37}", "reference.derive", "is not known"),
@@ -156,6 +156,14 @@ fn what_one_key_says_of_another_is_checked() {
         ("at-ishare", "headers = [\"X-Signature\"]\n", "", "callback.headers", "a signature"),
         ("hubnet", "auth = \"url_token\"", "auth = \"none\"", "callback.auth", "anybody could say"),
         ("hubnet", "state = [\"/event\", \"/data/status\"]\n", "", "callback.state", "how the order stands"),
+        (
+            "hubnet",
+            "auth = \"url_token\"\nreference = [\"/reference\", \"/data/reference\"]\nprovider_reference = [\"/transaction_id\", \
+             \"/data/transaction_id\"]\nstate = [\"/event\", \"/data/status\"]",
+            "auth = \"hmac_hex\"\nheaders = [\"x-sig\"]\nreference = [\"/reference\"]\nstate_header = \"x-event\"",
+            "callback.state",
+            "not signed",
+        ),
         (
             "at-ishare",
             "auth = \"hmac_hex\"",

@@ -2,11 +2,12 @@
 
 use rowcall::failure::Fault;
 use rowcall::integrations::Integration as _;
+use rowcall::integrations::supplier::profile::shipped;
 use rowcall::outcome::Verdict;
 use rowcall::sandbox::supplier::{Fault as Script, Kind};
 use serde_json::{Value, json};
 
-use super::{NUMBER, ORDER, World, assert_accepted, assert_fault, job, look_up, names, purchase, state};
+use super::{NUMBER, ORDER, World, ago, assert_accepted, assert_fault, job, look_up, names, purchase, state};
 
 #[tokio::test]
 async fn every_supplier_sells_a_bundle_once() {
@@ -64,7 +65,7 @@ async fn each_supplier_is_told_in_its_own_words() {
             // 25 characters that lead back to the order; the callback's test follows them.
             assert_eq!((&sent["phone"], &sent["volume"]), (&body["phone"], &body["volume"]));
             assert_eq!(sent["reference"].as_str().unwrap().len(), 25);
-            assert!(sent.get("webhook").is_none(), "no address is set");
+            assert_eq!(sent["webhook"], "http://127.0.0.1:1/hubnet?token=sandbox-supplier-secret");
         } else {
             assert_eq!(*sent, body, "{name}");
         }
@@ -165,4 +166,32 @@ async fn a_fallback_is_tried_when_no_connection_can_be_made() {
     .await;
     assert_eq!(both.execute(&purchase()).await.verdict, Verdict::Unknown);
     assert_eq!((world.fake.requests().len(), both.fake.requests().len()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_success_of_the_request_is_no_delivery() {
+    let world = World::new("at-ishare").await;
+    for (word, verdict) in [
+        ("success", Verdict::Wait),
+        ("successful", Verdict::Wait),
+        ("sent", Verdict::Wait),
+        ("done", Verdict::Wait),
+        ("queued", Verdict::Wait),
+        ("delivered", Verdict::Done),
+        ("Completed", Verdict::Done),
+        ("failed", Verdict::Retry),
+    ] {
+        let body = json!({"success": true, "status": word, "message": "Order received and queued"});
+        world.fake.fault(Script::new(Kind::Answer { status: 200, body }));
+        assert_eq!(world.execute(&purchase()).await.verdict, verdict, "{word}");
+    }
+    // A look-up is asked of the order, and so is its answer; and a profile may say that a success is the delivery.
+    let body = json!({"success": true, "status": "success"});
+    world.fake.fault(Script::new(Kind::Answer { status: 200, body: body.clone() }).of_look_up());
+    let accepted = job("look_up", |payload| payload["accepted_at"] = ago(60));
+    assert_eq!(world.execute(&accepted).await.verdict, Verdict::Done);
+    let text = shipped("at-ishare").unwrap().replace("[response]", "[response]\nsuccess_means = \"delivered\"");
+    let world = World::of(&text, |_| {}).await;
+    world.fake.fault(Script::new(Kind::Answer { status: 200, body }));
+    assert_eq!(world.execute(&purchase()).await.verdict, Verdict::Done);
 }

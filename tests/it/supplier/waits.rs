@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use rowcall::failure::Fault;
+use rowcall::integrations::Integration as _;
+use rowcall::integrations::supplier::profile::shipped;
 use rowcall::job::Job;
 use rowcall::outcome::Verdict;
 use rowcall::sandbox::supplier::{Delivery, End, Fault as Script, Kind};
@@ -54,23 +56,22 @@ async fn a_late_delivery_is_seen() {
 }
 
 #[tokio::test]
-async fn what_the_supplier_could_not_deliver_is_tried_again_or_ends() {
-    for (name, fault) in [
-        ("at-ishare", Fault::Transient),
-        ("codecraft", Fault::Transient),
-        // A repetition under the same reference would be the same order.
-        ("spfastit", Fault::Item),
-        ("xpress", Fault::Item),
-    ] {
+async fn what_the_supplier_could_not_deliver_is_bought_anew() {
+    for name in WITH_LOOK_UP {
         let world = World::new(name).await;
         world.fake.delivery(Delivery { after_ms: 200, end: End::Failed });
         let accepted = world.execute(&purchase()).await;
         assert_accepted(&accepted, name);
         eventually("the failure", || (world.fake.orders()[0]["standing"] == "failed").then_some(())).await;
         let failed = world.execute(&look_up(&accepted, 5)).await;
-        assert_fault(&failed, fault, name);
+        assert_fault(&failed, Fault::Transient, name);
         assert_eq!(state(&failed), "failed");
         assert!(!failed.uncertain && world.fake.book().is_empty());
+        // Under another reference, which the row's SQL gives it.
+        world.never_deliver();
+        let other = job("purchase", |payload| payload["reference"] = json!("0190c2a4-7b1e-7c3d-8f00-00000000002b"));
+        assert_accepted(&world.execute(&other).await, name);
+        assert_eq!(world.fake.orders().len(), 2, "{name}");
     }
 }
 
@@ -152,7 +153,26 @@ async fn a_look_up_that_goes_wrong_spends_nothing_and_is_repeated() {
         world.fake.fault(Script::new(broken(401)).of_look_up());
         let refused = world.execute(&look_up(&accepted, 60)).await;
         assert_fault(&refused, Fault::Credentials, name);
-        assert_eq!(state(&refused), "accepted");
+        assert!(about(refused.delay, 30) && state(&refused) == "accepted", "by the schedule: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_breaker_holds_up_what_may_buy_and_nothing_else() {
+    for name in names() {
+        let world = World::new(name).await;
+        assert_eq!(world.supplier.target(), Some(format!("supplier:{name}")));
+        let is_held_up = |operation, uncertain| {
+            let job = Job { uncertain, ..job(operation, |_| {}) };
+            world.supplier.is_held_up(&job)
+        };
+        assert!(is_held_up("purchase", false), "{name}");
+        assert!(!is_held_up("look_up", false) && !is_held_up("look_up", true), "{name}");
+        // In doubt it is only asked about, or parked; but not where it is sent again.
+        assert_eq!(is_held_up("purchase", true), ["spfastit", "xpress"].contains(&name), "{name}");
+        // After the window of its reference it is only looked up, and so says nothing of whether anything can be bought.
+        let old = Job { uncertain: true, ..job("purchase", |payload| payload["doubted_at"] = ago(25 * HOUR)) };
+        assert_eq!(world.supplier.is_held_up(&old), name == "spfastit", "{name}");
     }
 }
 
@@ -168,6 +188,53 @@ async fn a_state_in_a_refusal_of_a_look_up_does_not_count() {
     ] {
         world.fake.fault(Script::new(Kind::Answer { status, body }).of_look_up());
         assert_accepted(&world.execute(&look_up(&accepted, 60)).await, "no state");
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_that_tells_of_an_earlier_purchase_is_not_believed() {
+    for (name, order) in [
+        ("at-ishare", json!({"success": true, "transaction_id": "TX-earlier"})),
+        ("spfastit", json!({"status": "success", "transaction_id": "TX-earlier"})),
+        ("xpress", json!({"order_id": "TX-earlier"})),
+    ] {
+        let world = World::new(name).await;
+        world.never_deliver();
+        let accepted = world.execute(&purchase()).await;
+        let number = accepted.result.as_ref().unwrap()["provider_reference"].clone();
+        for word in ["failed", "refunded", "completed"] {
+            let mut body = order.clone();
+            body[if name == "spfastit" { "order_status" } else { "status" }] = json!(word);
+            world.fake.fault(Script::new(Kind::Answer { status: 200, body }).of_look_up());
+            let outcome = world.execute(&look_up(&accepted, 60)).await;
+            assert_accepted(&outcome, &format!("{name}, {word}"));
+            assert_eq!(outcome.result.as_ref().unwrap()["provider_reference"], number);
+            assert!(outcome.error.unwrap().contains("another order"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_known_by_the_number_that_a_look_up_tells_first() {
+    let world = World::new("at-ishare").await;
+    world.never_deliver();
+    world.fake.fault(Script::new(Kind::AcceptThenClose));
+    let outcome = world.execute(&purchase()).await;
+    assert_accepted(&outcome, "looked up");
+    assert_eq!(outcome.result.unwrap()["provider_reference"], world.fake.orders()[0]["order_id"]);
+}
+
+#[tokio::test]
+async fn the_number_in_a_look_ups_answer_may_stand_elsewhere() {
+    let text = shipped("at-ishare").unwrap().replace("[look_up]", "[look_up]\nprovider_reference = [\"/order\"]");
+    let world = World::of(&text, |_| {}).await;
+    world.never_deliver();
+    let accepted = world.execute(&purchase()).await;
+    let number = accepted.result.as_ref().unwrap()["provider_reference"].clone();
+    for (order, verdict) in [(json!("TX-earlier"), Verdict::Wait), (number, Verdict::Done)] {
+        let body = json!({"success": true, "status": "delivered", "transaction_id": "a look-up's", "order": order});
+        world.fake.fault(Script::new(Kind::Answer { status: 200, body }).of_look_up());
+        assert_eq!(world.execute(&look_up(&accepted, 60)).await.verdict, verdict, "{order}");
     }
 }
 

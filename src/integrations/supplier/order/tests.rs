@@ -14,6 +14,12 @@ fn profile(more: &str) -> Profile {
     Profile::parse(&text).unwrap()
 }
 
+/// One whose purchases tell the amount too.
+fn telling_amounts() -> Profile {
+    let fields = "fields = { pesewas = \"${amount_minor}\",";
+    Profile::parse(&shipped("spfastit").unwrap().replacen("fields = {", fields, 1)).unwrap()
+}
+
 fn order(change: impl FnOnce(&mut Value)) -> Result<Order, Wrong> {
     let mut payload = json!({
         "order_id": ORDER, "reference": ORDER, "phone_number": "+233261234567", "package": "1GB", "amount": "4.50",
@@ -47,7 +53,6 @@ fn what_is_wrong_is_said() {
     assert_eq!(wrong(|p| p["package"] = json!(null)), Wrong::NoPackage);
     assert_eq!(wrong(|p| p["package"] = json!("big")), Wrong::Package);
     assert_eq!(wrong(|p| p["package"] = json!("1.5MB")), Wrong::Inexact);
-    assert_eq!(wrong(|p| p["amount"] = json!("4.505")), Wrong::Amount);
     assert_eq!(wrong(|p| p["reference"] = json!(7)), Wrong::Payload);
     assert_eq!(wrong(|p| *p = json!([])), Wrong::Payload);
     let other = Order::of(&job("refund", &json!({}))).err();
@@ -84,11 +89,27 @@ fn money_is_exact() {
     ] {
         assert_eq!(both(json), (!decimal.is_empty()).then(|| (decimal.to_owned(), minor)), "{json}");
     }
-    let purchase = order(|_| {}).unwrap().purchase(&profile("")).ok().unwrap();
+    let purchase = order(|_| {}).unwrap().purchase(&telling_amounts()).ok().unwrap();
     assert_eq!(
         (purchase.value(Place::Amount), purchase.value(Place::AmountMinor)),
         (Some(json!("4.50")), Some(json!(450)))
     );
+}
+
+#[test]
+fn an_amount_that_nobody_is_told_fails_no_order() {
+    for amount in [json!("4.125"), json!(4.125), json!("free"), json!(-1)] {
+        let order = order(|p| p["amount"] = amount.clone()).unwrap();
+        assert!(order.purchase(&profile("")).is_ok(), "{amount}");
+        assert_eq!(order.purchase(&telling_amounts()).err(), Some(Wrong::Amount), "{amount}");
+    }
+    // Signed is told.
+    let signing = "[signing]\nover = \"fields\"\nfields = [\"${amount}\"]\nheader = \"x-sig\"\n[volume]";
+    let text = shipped("spfastit").unwrap().replacen("[volume]", signing, 1);
+    let (text, _) = text.split_once("[look_up]").unwrap();
+    let text = text.replace("provider_reference", "success_means = \"delivered\"\nprovider_reference");
+    let signed = order(|p| p["amount"] = json!("4.125")).unwrap().purchase(&Profile::parse(&text).unwrap());
+    assert_eq!(signed.err(), Some(Wrong::Amount));
 }
 
 #[test]
@@ -104,9 +125,10 @@ fn a_reference_fits_its_supplier_or_is_refused() {
 
 #[test]
 fn times_are_the_databases() {
-    let order = order(|p| p["accepted_at"] = json!("2026-01-31T12:00:50.5+00:00")).unwrap();
-    assert_eq!(order.here_for(), Some(Duration::from_mins(1)));
-    assert_eq!(order.accepted_for(), Some(Duration::from_secs(10)));
+    let accepted = order(|p| p["accepted_at"] = json!("2026-01-31T12:00:50.5+00:00")).unwrap();
+    assert_eq!((accepted.accepted_for(), accepted.doubted_for()), (Some(Duration::from_secs(10)), Duration::ZERO));
+    let doubted = order(|p| p["doubted_at"] = json!("2026-01-31T12:00:40.5+00:00")).unwrap();
+    assert_eq!((doubted.accepted_for(), doubted.doubted_for()), (None, Duration::from_secs(20)));
 }
 
 #[test]

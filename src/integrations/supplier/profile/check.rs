@@ -240,13 +240,17 @@ impl LookUp {
 
 impl Callback {
     fn check(&self, profile: &Profile) -> Result<(), ProfileError> {
-        let in_header = matches!(self.auth, CallbackAuth::HmacHex | CallbackAuth::HmacBase64 | CallbackAuth::StripeTV1);
-        if in_header == self.headers.is_empty() {
+        if self.auth.is_signature() == self.headers.is_empty() {
             return wrong("callback.headers", "where a signature stands, if auth is one, and only then");
         }
         within("callback.tolerance_s", self.tolerance_s, 1..=86_400)?;
         if self.state.is_empty() && self.state_header.is_none() {
             return wrong("callback.state", "where the callback says how the order stands, or callback.state_header");
+        }
+        if self.auth.is_signature() && self.state.is_empty() && profile.look_up.is_none() {
+            let problem =
+                "callback.state_header is not signed; without look_up, the body must say how the order stands";
+            return wrong("callback.state", problem);
         }
         if self.reference.is_empty() && self.provider_reference.is_empty() {
             return wrong("callback.reference", "where the callback says which order, or callback.provider_reference");

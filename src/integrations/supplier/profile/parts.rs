@@ -157,7 +157,22 @@ impl Condition {
             .filter_map(|pointer| pointer.find(json))
             .any(|found| self.equals.as_ref().is_none_or(|equals| equals.0.iter().any(|literal| literal.0 == *found)))
     }
+
+    /// Whether it does not hold because the supplier says `false` there, or `error`. What is merely another value, such as
+    /// `"true"` for `true`, denies nothing.
+    pub(in crate::integrations::supplier) fn is_denied(&self, json: &Value) -> bool {
+        let is_no = |found: &Value| match found {
+            Value::Bool(truth) => !truth,
+            Value::Number(number) => number.as_i64() == Some(0),
+            Value::String(text) => DENIALS.contains(&text.trim().to_lowercase().as_str()),
+            _ => false,
+        };
+        !self.holds(json) && self.pointer.0.iter().filter_map(|pointer| pointer.find(json)).any(is_no)
+    }
 }
+
+/// What stands in the place of a success where there is none.
+const DENIALS: [&str; 9] = ["false", "0", "no", "error", "fail", "failed", "failure", "rejected", "declined"];
 
 /// One, or a list of them.
 #[derive(Debug, Clone, Deserialize)]
@@ -273,6 +288,13 @@ pub enum Class {
     Unknown,
 }
 
+impl Class {
+    /// Whether it leaves open if the order was taken, and so never has it bought again.
+    pub(in crate::integrations::supplier) fn is_doubt(self) -> bool {
+        matches!(self, Self::Verify | Self::Unknown)
+    }
+}
+
 /// `[states]`: a supplier's words for how an order stands. A word counts without its case, with `_` for spaces and
 /// hyphens, and from the last full stop on: `transfer.Delivered` is `delivered`.
 #[derive(Debug, Clone, Deserialize)]
@@ -342,6 +364,13 @@ impl States {
             (&self.reversed, State::Reversed),
         ];
         lists.into_iter().find(|(words, _)| words.contains(&word)).map(|(_, state)| state)
+    }
+
+    /// The same in the answer to a purchase, where `success` may be said of the request: only what can mean nothing else is a
+    /// delivery.
+    pub(in crate::integrations::supplier) fn of_purchase(&self, word: &str) -> Option<State> {
+        let is_sure = ["delivered", "completed"].contains(&Self::tidy(word).as_str());
+        self.of(word).map(|state| if state == State::Delivered && !is_sure { State::Pending } else { state })
     }
 }
 

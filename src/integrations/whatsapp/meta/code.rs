@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use crate::failure::Fault;
 use crate::integrations::http::Answer;
+use crate::integrations::quote::Private;
 use crate::integrations::whatsapp::provider::Try;
-use crate::integrations::whatsapp::quote::Private;
 use crate::integrations::whatsapp::reception::{Reception, throttled};
 
 /// So many attempts are spent on a fault that Meta does not name (135000).

@@ -1,4 +1,4 @@
-//! A token bucket: how many messages may still be sent at once, refilled at a steady pace.
+//! A token bucket: how much may still be done at once, refilled at a steady pace.
 
 use std::time::Instant;
 
@@ -6,11 +6,11 @@ use serde::Deserialize;
 
 /// How a bucket is filled.
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct Limit {
+pub struct Limit {
     /// Tokens that come back in a second.
-    pub(super) per_second: f64,
+    pub per_second: f64,
     /// How many it holds.
-    pub(super) burst: f64,
+    pub burst: f64,
 }
 
 /// One bucket.
@@ -25,16 +25,21 @@ impl Bucket {
         Self { tokens: limit.burst, at: Instant::now() }
     }
 
-    /// Takes a token, if there is one.
-    pub(super) fn take(&mut self, limit: Limit) -> bool {
+    /// Takes so many tokens, if there are so many.
+    pub(super) fn take(&mut self, limit: Limit, cost: f64) -> bool {
+        let is_there = self.level(limit) >= cost;
+        if is_there {
+            self.tokens -= cost;
+        }
+        is_there
+    }
+
+    /// How many tokens there are.
+    pub(super) fn level(&mut self, limit: Limit) -> f64 {
         let now = Instant::now();
         let refill = now.duration_since(self.at).as_secs_f64() * limit.per_second;
         self.at = now;
         self.tokens = (self.tokens + refill).min(limit.burst);
-        let is_there = self.tokens >= 1.0;
-        if is_there {
-            self.tokens -= 1.0;
-        }
-        is_there
+        self.tokens
     }
 }

@@ -1,10 +1,9 @@
 //! Quotes a provider's words on the row without what is private in them.
 //!
 //! A provider may repeat whatever it was sent. Tokens, phone numbers and e-mail addresses are cut out; words that repeat
-//! a piece of the message, or the contact's name, are not quoted at all.
+//! a piece of what was written, or a person's name, are not quoted at all.
 
-use super::request::{Payload, Phone};
-use crate::integrations::redact::Redactor;
+use super::redact::Redactor;
 
 /// How much of a provider's words is quoted, in characters.
 const QUOTE_CHARS_MAX: usize = 160;
@@ -20,19 +19,16 @@ pub(super) struct Private {
 }
 
 impl Private {
-    /// What is private to this job, with the secrets of the provider.
-    pub(super) fn of<'a>(
+    /// Secrets to cut out, texts of which no piece may be repeated, and names of people, in whole.
+    pub(super) fn new<'a>(
         secrets: impl IntoIterator<Item = &'a str>,
-        payload: &Payload,
-        phone: &'a Phone,
-        text: &str,
+        texts: impl IntoIterator<Item = &'a str>,
+        names: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let parameters = payload.approved_template.iter().flat_map(|template| &template.parameters).map(String::as_str);
-        let texts = parameters.chain([text]).chain(payload.user_response.as_deref());
-        let names = payload.contact.name.iter().flat_map(|name| name.split_whitespace());
+        let names = names.into_iter().flat_map(str::split_whitespace);
         Self {
-            redactor: Redactor::new(secrets.into_iter().chain([phone.digits()])),
-            texts: texts.map(plain).collect(),
+            redactor: Redactor::new(secrets),
+            texts: texts.into_iter().map(plain).collect(),
             names: names.map(plain).filter(|name| name.chars().count() >= 3).collect(),
         }
     }
@@ -64,19 +60,12 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn nothing_private_is_quoted() {
-        let payload: Payload = serde_json::from_value(json!({
-            "action_type": "x", "outcome": "denied", "user_response": "Ask at the till",
-            "contact": {"phone": "+16505551234", "name": "Ama Serwaa"},
-        }))
-        .unwrap();
-        let phone = payload.phone().unwrap();
-        let private = Private::of(["hunter2"], &payload, &phone, "Hello, your refund of GHS 20 was denied.");
+        let texts = ["Ask at the till", "Hello, your refund of GHS 20 was denied."];
+        let private = Private::new(["hunter2", "16505551234"], texts, ["Ama Serwaa"]);
         for (words, quote) in [
             ("Invalid parameter", " (Invalid parameter)"),
             ("Bad token hunter2 for 16505551234, a@example.com", " (Bad token ••• for •••, •••)"),

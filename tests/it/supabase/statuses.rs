@@ -1,0 +1,136 @@
+//! What a browser cannot forge: the statuses that only the worker sets, and what the worker keeps in the metadata.
+
+use rowcall::failure::Fault;
+use serde_json::{Value, json};
+
+use crate::database;
+use crate::supabase::{ALICE, Project, refused};
+use crate::worker::Scripted;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_only_the_worker_sets_is_refused_and_says_which_may_be_set() {
+    let project = Project::new().await;
+    project.code("A", ALICE).await;
+    project.action(ALICE).await;
+    let page = project.user(ALICE).await;
+    let before = project.db.image().await;
+    for status in ["'deleted'", "'failed'", "'unknown'", "'Deleting'", "''", "null"] {
+        let refusal = refused(&page, &format!("update codes set status = {status}")).await;
+        assert_eq!(refusal.code, "42501", "{status}: {refusal:?}");
+        assert!(refusal.message.contains("may not set the status"), "{refusal:?}");
+        assert!(refusal.hint.contains("creating or updating or deleting or renaming"), "{refusal:?}");
+    }
+    for columns in
+        ["(code) values ('B')", "(code, status) values ('B', 'active')", "(code, status) values ('B', 'deleted')"]
+    {
+        assert_eq!(refused(&page, &format!("insert into codes {columns}")).await.code, "42501", "{columns}");
+    }
+    for status in ["'sent'", "'failed'", "'pending_review'", "null"] {
+        let refusal = refused(&page, &format!("update actions set status = {status}")).await;
+        assert_eq!(
+            (refusal.code.as_str(), refusal.hint.contains("approved or denied or edited")),
+            ("42501", true),
+            "{status}"
+        );
+    }
+    assert_eq!(refused(&page, "update actions set reply_status = 'sent'").await.code, "42501");
+    assert_eq!(project.db.image().await, before);
+
+    // What stays as it is, is not set.
+    database::run(&page, "update codes set metadata = '{\"note\": 1}', status = 'active'").await;
+    for (table, status) in [("codes", "updating"), ("codes", "deleting"), ("actions", "approved")] {
+        project.db.run("update codes set requested_at = null").await;
+        database::run(&page, &format!("update {table} set status = '{status}'")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_own_backend_may_set_any_status() {
+    let project = Project::new().await;
+    project.code("A", ALICE).await;
+    let backend = project.page("service_role", ALICE).await;
+    database::run(
+        &backend,
+        "update codes set status = 'revoked'; insert into codes (code, status) values ('B', 'deleted')",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_worker_keeps_in_the_metadata_stays_whatever_a_page_sends() {
+    let project = Project::new().await;
+    project
+        .db
+        .run(&format!(
+            "insert into codes (code, owner, metadata) values ('A', '{ALICE}', '{{
+                 \"note\": \"old\", \"fienta_discount_id\": \"7\", \"created_in_fienta_at\": \"then\", \"action_failed\": true,
+                 \"action_error\": \"no\"
+             }}')"
+        ))
+        .await;
+    let page = project.user(ALICE).await;
+    let metadata = "select metadata from codes";
+    let forged = json!({
+        "note": "new", "fienta_discount_id": "666", "deleted_in_fienta_at": "now", "previous_status": "deleted",
+        "renamed_to": "X", "resolved_by": "me", "action_failed": false
+    });
+    database::run(&page, &format!("update codes set metadata = '{forged}'")).await;
+    assert_eq!(
+        project.db.get::<Value>(metadata).await,
+        json!({
+            "note": "new", "fienta_discount_id": "7", "created_in_fienta_at": "then", "action_failed": true, "action_error": "no"
+        })
+    );
+
+    // Document 1's React example sends a metadata of its own; a new request leaves the last one's failure behind.
+    database::run(
+        &page,
+        "update codes set status = 'deleting',
+             metadata = '{\"action\": \"delete\", \"requested_at\": \"2026-01-02T03:04:05Z\", \"previous_status\": \"failed\"}'",
+    )
+    .await;
+    assert_eq!(
+        project.db.get::<Value>(metadata).await,
+        json!({
+            "action": "delete", "requested_at": "2026-01-02T03:04:05Z", "previous_status": "active",
+            "fienta_discount_id": "7", "created_in_fienta_at": "then"
+        })
+    );
+    database::run(&page, &format!("insert into codes (code, status, metadata) values ('B', 'creating', '{forged}')"))
+        .await;
+    let made: Value = project.db.get("select metadata - 'requested_at' from codes where code = 'B'").await;
+    assert_eq!(made, json!({ "action": "create", "note": "new" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_previous_status_is_not_what_a_failed_request_ends_as() {
+    let project = Project::new().await;
+    project.db.fast().await;
+    project.code("A", ALICE).await;
+    let page = project.user(ALICE).await;
+    let _worker = project.db.worker(Scripted::failing(Fault::Item, "no"));
+    database::run(&page, "update codes set status = 'updating', metadata = '{\"previous_status\": \"deleted\"}'").await;
+    project.db.all_ended().await;
+    assert_eq!(database::get::<String>(&page, "select status || ' ' || error_message from codes").await, "active no");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_no_worker_has_begun_may_be_taken_back() {
+    let project = Project::new().await;
+    let db = &project.db;
+    project.code("A", ALICE).await;
+    let page = project.user(ALICE).await;
+    database::run(&page, "update codes set status = 'deleting'").await;
+    assert_eq!(refused(&page, "update codes set status = 'failed'").await.code, "42501", "it was active before");
+    database::run(&page, "update codes set status = 'active'").await;
+    assert_eq!(db.get::<i32>("select generation from codes").await, 2, "what might have begun meanwhile is superseded");
+
+    db.run("update codes set status = 'deleting'").await;
+    db.run("update codes set claim_token = gen_random_uuid(), claimed_by = gen_random_uuid(), claimed_until = now() + interval '1 hour'").await;
+    assert_eq!(refused(&page, "update codes set status = 'active'").await.code, "42501", "it runs");
+    assert_eq!(refused(&page, "select cancel_code_request('A')").await.code, "PT409");
+    db.run("update codes set claimed_by = null, claimed_until = null").await;
+    assert_eq!(refused(&page, "update codes set status = 'active'").await.code, "42501", "it may have taken effect");
+    db.run("update codes set claim_token = null").await;
+    assert_eq!(database::get::<Value>(&page, "select cancel_code_request('A')").await["status"], "active");
+}
