@@ -1,4 +1,4 @@
--- What the endpoints of document 1 have in common: what is wrong with what is given, field by field; what a request leaves on the
+-- What document 1's requests have in common, over HTTP and by RPC: what is wrong with what is given, field by field; what a request leaves on the
 -- row; and the answer to it.
 
 -- Refuses when anything is wrong: `faults` has a sentence for each field.
@@ -30,20 +30,20 @@ as $$
     where f.field <> all (known || 'request_method'::text)
 $$;
 
--- What is wrong with the name of a code.
+-- What is wrong with the name of a code. This and the terms below serve pages too, who may not use this schema
+-- (browser_requests.sql): what they call is looked up here and now.
 create or replace function rowcall.code_faults(field text, given jsonb) returns jsonb
 language sql
 immutable
-set search_path = pg_catalog
-as $$
+begin atomic
     select case
         when given is null or given = 'null' then jsonb_build_object(field, 'is missing')
         when jsonb_typeof(given) <> 'string' or given #>> '{}' !~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' then jsonb_build_object(
             field, 'must be 1 to 64 letters, digits, dots, dashes and underscores, beginning with a letter or a digit'
         )
         else '{}'
-    end
-$$;
+    end;
+end;
 
 -- Whether a text is a day, or a moment with its offset.
 create or replace function rowcall.is_moment(given text) returns boolean
@@ -62,8 +62,7 @@ $$;
 create or replace function rowcall.term_faults(payload jsonb, prefix text) returns jsonb
 language sql
 stable
-set search_path = pg_catalog
-as $$
+begin atomic
     with term as (
         select
             t.name,
@@ -100,8 +99,8 @@ as $$
                 then jsonb_build_object(prefix || 'discount_amount', 'cannot stand beside ' || prefix || 'discount_percent')
             else '{}'
         end
-    from term as t
-$$;
+    from term as t;
+end;
 
 -- How it is asked, where the caller says so: a webhook of another system, or a frontend's server.
 create or replace function rowcall.ask_by(payload jsonb) returns void

@@ -12,16 +12,9 @@ insert into rowcall.queues (queue, target, slots, batch, lease, timeout, retry_d
 values ('fienta_checks', 'fienta', 1, 1, '10 minutes', '180 seconds', '{1 minute,5 minutes}', 3, 1, 2)
 on conflict do nothing;
 
--- Every quarter of an hour, where this build has schedules.
-do $$
-begin
-    if to_regclass('rowcall.schedules') is not null then
-        insert into rowcall.schedules (name, description, cron, statement)
-        values (
-            'fienta check', 'Compares the codes here with those in Fienta, and changes nothing.', '*/15 * * * *',
-            'select rowcall.check_codes_now()'
-        )
-        on conflict (name) do nothing;
-    end if;
-end
-$$;
+insert into rowcall.schedules (name, description, cron, statement)
+values (
+    'check-fienta-codes', 'Compares the codes here with those in Fienta, and changes nothing.', '*/15 * * * *',
+    'select rowcall.check_codes_now()'
+)
+on conflict (name) do nothing;

@@ -69,8 +69,9 @@ begin
     perform rowcall.grant_table('fluent_tickets', 'select', '{request_id}');
     perform rowcall.grant_table('fluent_urgencies', 'select');
     perform rowcall.grant_table('fluent_categories', 'select');
+    -- It tells of every code, whoever's that is: for your own backend, or over HTTP.
     perform rowcall.grant_table(
-        'fienta_checks', 'select', carried || '{name,status,checked_at,listed,compared,usage,drift,drift_count}'::name[]
+        'fienta_checks', '', carried || '{name,status,checked_at,listed,compared,usage,drift,drift_count}'::name[]
     );
     perform rowcall.grant_table(
         'links',
@@ -119,6 +120,9 @@ begin
         -- What these call. No other role gets there: the schema is closed.
         'rowcall.code_terms(text, jsonb)',
         'rowcall.code_complaints(text, text, jsonb, jsonb)',
+        'rowcall.code_faults(text, jsonb)',
+        'rowcall.term_faults(jsonb, text)',
+        'rowcall.is_moment(text)',
         'rowcall.ask_code(text, text, jsonb, jsonb)',
         'rowcall.take_back_code(text)',
         'rowcall.answer_action(bigint, text, text)'

@@ -68,6 +68,24 @@ async fn drift_and_usage_are_recorded_and_nothing_is_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_quarter_of_an_hour_a_schedule_asks_for_a_check() {
+    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    db.fast().await;
+    fake.given("FOREIGN", "20");
+    db.run("insert into codes (code, status) values ('LOST', 'active')").await;
+    let _worker = worker(&db, &fake);
+    db.planned("check-fienta-codes").await;
+    let minutes =
+        "select extract(minute from next_run_at)::integer % 15 = 0 and next_run_at <= now() + interval '15 minutes'
+        from rowcall.schedules where name = 'check-fienta-codes'";
+    assert!(db.get::<bool>(minutes).await);
+    db.run("update rowcall.schedules set next_run_at = now() where name = 'check-fienta-codes'").await;
+    db.ran("done", 1).await;
+    db.eventually("the check has ended", "(select status = 'checked' and drift_count = 2 from fienta_checks)").await;
+    assert!(db.get::<bool>("select requested_by = current_user from fienta_checks").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_changed_meanwhile_is_no_drift() {
     let db = TestDatabase::new().await;
     db.fast().await;
@@ -115,7 +133,7 @@ async fn what_a_check_has_shown_is_told_over_http_and_by_the_doctor() {
     assert_eq!(ask().await.1["message"], "they are being compared already");
     assert_eq!(
         scratch.text("select status || generation || requested_by from public.fienta_checks").await,
-        "checking1api"
+        format!("checking1{}", scratch.text("select current_user::text").await)
     );
     scratch
         .sql(

@@ -1,9 +1,12 @@
 //! Document 1 over HTTP: what its curl users ask for stands on the row; what is wrong is named; and what is asked twice under one
 //! `Idempotency-Key` is done once.
 
+use std::time::Duration;
+
 use reqwest::RequestBuilder;
 use rowcall::http::auth::Keys;
 use rowcall::http::jwt::Jwt;
+use rowcall::http::{Limits, Settings};
 use rowcall::store::Store;
 use rowcall::store::connect::{Database, Session};
 use secrecy::SecretString;
@@ -31,12 +34,13 @@ fn keyed(request: RequestBuilder, key: &str) -> RequestBuilder {
 async fn the_curls_of_document_1_work() {
     let scratch = Scratch::migrated().await;
     let web = Web::start(&scratch, open()).await;
+    let role = scratch.text("select current_user::text").await;
     let (status, answer) = told(create(&web)).await;
     assert_eq!(
         (status, &answer["code"], &answer["status"], &answer["action"]),
         (202, &json!("TEST-123"), &json!("creating"), &json!("create"))
     );
-    assert_eq!((&answer["requested_by"], &answer["request_method"]), (&json!("api"), &json!("api")));
+    assert_eq!((&answer["requested_by"], &answer["request_method"]), (&json!(role), &json!("api")));
     assert_eq!(answer["message"], "TEST-123 is creating; but no live worker serves codes: start one with rowcall run");
     let row = value(&scratch, ROW).await;
     assert_eq!((&row["metadata"]["discount_percent"], &row["generation"]), (&json!(20), &json!(1)));
@@ -245,8 +249,8 @@ async fn who_asked_and_how_stands_on_the_row() {
         hs256(&all, SECRET.as_bytes())
     };
     for (token, body, expected) in [
-        (ADMIN.to_owned(), json!({"new_max_uses": 1}), "api api"),
-        (ADMIN.to_owned(), json!({"new_max_uses": 2, "request_method": "webhook"}), "api webhook"),
+        (ADMIN.to_owned(), json!({"new_max_uses": 1}), "api token api"),
+        (ADMIN.to_owned(), json!({"new_max_uses": 2, "request_method": "webhook"}), "api token webhook"),
         (service(&json!({"sub": "7f3a"})), json!({"new_max_uses": 3, "request_method": "frontend"}), "7f3a frontend"),
         (service(&json!({})), json!({"new_max_uses": 4}), "service_role api"),
     ] {
@@ -341,6 +345,59 @@ async fn a_key_counts_for_every_change_and_for_its_caller_alone() {
     let other = hs256(&json!({"role": "service_role", "sub": "7f3a", "exp": now() + 3600}), SECRET.as_bytes());
     let theirs = keyed(web.post("/api/queues/codes/rows/1/cancel").bearer_auth(other), "k");
     assert_eq!(refused(theirs).await.0, 400, "it is another's key, so it is done, and there is nothing to cancel");
+}
+
+#[tokio::test]
+async fn a_key_counts_for_schedules_memberships_and_tickets_too() {
+    let scratch = Scratch::migrated().await;
+    scratch
+        .sql(
+            "insert into public.clients (id, crm_type, shop) values (1, 'shopify', 'shop');
+             insert into public.crm_sync_queue (id, client_id, action_type) values (1, 1, 'add_membership')",
+        )
+        .await;
+    let settings = open();
+    let web =
+        Web::start(&scratch, Settings { limits: Limits { wait: Duration::ZERO, ..settings.limits }, ..settings }).await;
+    let counts = "select concat_ws(
+            ' ', (select count(*) from public.fluent_sync_status), (select generation from public.crm_sync_queue),
+            (select run_asked_at from rowcall.schedules where name = 'check-fienta-codes'),
+            (select paused from rowcall.schedules where name = 'check-fienta-codes')
+        )";
+    for (nth, (path, body, undo)) in [
+        ("/api/cron", json!({"action": "trigger"}), "update public.enrollments set ended_at = null"),
+        (
+            "/api/cron/sync",
+            json!({"queueId": 1}),
+            "update public.crm_sync_queue set next_retry_at = now() + interval '1 day'",
+        ),
+        ("/api/fluent/sync", json!({"full": true}), "delete from public.fluent_sync_status"),
+        ("/api/schedules/check-fienta-codes/run", json!({}), "update rowcall.schedules set run_asked_at = null"),
+        (
+            "/api/schedules/check-fienta-codes/pause",
+            json!({"reason": "r"}),
+            "update rowcall.schedules set paused = false",
+        ),
+        ("/api/schedules/check-fienta-codes/resume", json!({}), "update rowcall.schedules set paused = true"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let ask = |body: &Value| keyed(json(web.post(path), body), "k");
+        let before = told(ask(&body)).await;
+        assert!(before.0 < 300 || path.ends_with("sync"), "{path}: {before:?}");
+        scratch.sql(undo).await;
+        let stands = scratch.text(counts).await;
+        let again = told(ask(&body)).await;
+        assert_eq!(scratch.text(counts).await, stands, "{path} asked nothing anew");
+        if !path.ends_with("sync") {
+            assert_eq!(again, before, "{path}");
+        }
+        let (status, other) = told(ask(&json!({"other": true}))).await;
+        assert_eq!((status, &other["error"]["code"]), (422, &json!("idempotency_key_reused")), "{path}: {other}");
+        let kept = format!("select (count(*) = {})::text from rowcall.answers", nth + 1);
+        assert_eq!(scratch.text(&kept).await, "true", "{path}");
+    }
 }
 
 #[tokio::test]
