@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::Worker;
 use super::claim::sleep_until;
-use super::lane::Lane;
+use super::lane::{Lane, YIELD};
 use crate::failure::{Failure, Fault};
 use crate::outcome::Verdict;
 use crate::retry;
@@ -28,9 +28,6 @@ const BATCH_MAX: usize = 1000;
 /// How long to leave a locked row alone, at first and at most.
 const LOCKED_FIRST: Duration = Duration::from_millis(50);
 const LOCKED_MAX: Duration = Duration::from_secs(2);
-
-/// How long a queue leaves it to those that share its target to go first. What it claims starts no sooner than its rate allows.
-const YIELD: Duration = Duration::from_millis(100);
 
 /// Statements of a lane that write at the same time: one computes while the other waits for its commit.
 pub(super) const SETTLERS: usize = 2;
