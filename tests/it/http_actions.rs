@@ -393,7 +393,8 @@ async fn a_key_counts_for_schedules_memberships_and_tickets_too() {
         if !path.ends_with("sync") {
             assert_eq!(again, before, "{path}");
         }
-        let (status, other) = told(ask(&json!({"other": true}))).await;
+        let other = if path.contains("fluent") { json!({"dateFilter": "2026-01-02"}) } else { json!({"other": true}) };
+        let (status, other) = told(ask(&other)).await;
         assert_eq!((status, &other["error"]["code"]), (422, &json!("idempotency_key_reused")), "{path}: {other}");
         let kept = format!("select (count(*) = {})::text from rowcall.answers", nth + 1);
         assert_eq!(scratch.text(&kept).await, "true", "{path}");

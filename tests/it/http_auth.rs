@@ -227,7 +227,7 @@ async fn who_changes_something_is_kept() {
         (bearer(json!(null)), "service_role"),
         (bearer(json!({ "no": "name" })), "service_role"),
     ] {
-        assert_eq!(told(pause(&web, "codes").bearer_auth(&token)).await.0, 200);
+        assert_eq!(told(pause(&web, "codes").bearer_auth(&token)).await.0, 200, "{name}");
         assert_eq!(scratch.text("select paused_by from rowcall.queues where queue = 'codes'").await, name);
         assert_eq!(told(retry(&web).bearer_auth(&token)).await.0, 200);
     }
