@@ -58,7 +58,7 @@ async fn only_requests_ring() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_worker_does_not_ring_for_what_it_writes_itself() {
-    let db = TestDatabase::new().await;
+    let db = TestDatabase::unscheduled().await;
     db.fast().await;
     db.run("set rowcall.quiet = 'on'").await;
     db.ask(20).await;
