@@ -69,7 +69,8 @@ async fn drift_and_usage_are_recorded_and_nothing_is_changed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_quarter_of_an_hour_a_schedule_asks_for_a_check() {
-    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    let (db, fake) = (TestDatabase::empty().await, Fake::new());
+    migrate::apply(&db.database()).await.unwrap();
     db.fast().await;
     fake.given("FOREIGN", "20");
     db.run("insert into codes (code, status) values ('LOST', 'active')").await;
