@@ -5,11 +5,14 @@
 mod fluent;
 mod http;
 mod providers;
+mod links;
+mod organizations;
 mod crm;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::Url;
 use secrecy::SecretString;
 
 use crate::http::Settings as HttpSettings;
@@ -20,7 +23,7 @@ use crate::integrations::fienta;
 use crate::integrations::fluent::Settings as FluentSettings;
 use crate::integrations::monitor::{Monitor, MonitorError};
 use crate::integrations::supplier::profile::ProfileError;
-use crate::integrations::{supplier, whatsapp};
+use crate::integrations::{organization, supplier, whatsapp};
 use crate::store::connect::{AddressError, Database};
 use crate::store::queues;
 
@@ -133,6 +136,10 @@ pub struct Config {
     pub supplier: supplier::Settings,
     /// The site with FluentSupport.
     pub fluent: FluentSettings,
+    /// Where short links are served, as the world sees it; nothing where they are not.
+    pub links_base: Option<Url>,
+    /// Who is told of organizations, and what.
+    pub organizations: organization::Settings,
 }
 
 /// Where variables come from; the tests bring their own.
@@ -204,6 +211,8 @@ impl Config {
             whatsapp,
             fluent: fluent::settings(environment)?,
             supplier,
+            links_base: links::base_url(environment)?,
+            organizations: organizations::settings(environment)?,
         })
     }
 }
@@ -253,6 +262,15 @@ fn seconds(
     number
         .map(Duration::from_secs)
         .ok_or_else(|| value(variable, &text, &format!("whole seconds from {} to {}", range.start(), range.end())))
+}
+
+fn switch(environment: &impl Environment, variable: &'static str, default: bool) -> Result<bool, ConfigError> {
+    let Some(text) = environment.get(variable) else { return Ok(default) };
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(value(variable, &text, "true or false")),
+    }
 }
 
 fn whole(
@@ -310,10 +328,17 @@ mod tests {
             ("FLUENT_API_URL", "http://[2001:db8::7]", "an https address"),
             ("FLUENT_DATE_FILTER", "17.10.2025", "such as 2025-10-17"),
             ("FLUENT_SITE_TIMEZONE", "Mars/Olympus", "such as Europe/Tallinn"),
+            ("LINKS_BASE_URL", "go.example.com", "an http or https address"),
+            ("LINKS_BASE_URL", "https://go.example.com/?to=", "an http or https address"),
+            ("ORGANIZATION_SYNC_URL", "http://example.com/", "must begin with https://"),
+            ("ORGANIZATION_SYNC_URL", "https://a:b@example.com/", "without a user"),
+            ("ORGANIZATION_SYNC_SECRET", "hunter2", "24 to 64 random bytes"),
+            ("ORGANIZATION_SYNC_COLUMNS", "id,,name", "separated by commas"),
+            ("ROWCALL_WEBHOOK_LOOPBACK", "perhaps", "true or false"),
         ] {
             let error = read(&[url, (variable, value)]).unwrap_err();
             let text = crate::store::chain(&error);
-            assert!(text.contains(variable) && text.contains(expected), "{text}");
+            assert!(text.contains(variable) && text.contains(expected) && !text.contains("hunter2"), "{text}");
         }
     }
 
@@ -327,7 +352,18 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://u@localhost/app")]).unwrap();
         assert_eq!(config.sweep, Duration::from_secs(30));
         assert_eq!(config.fienta.argv, ["npx", "tsx", "src/cli.ts"]);
-        let queues = ["codes", "actions", "fulfillment_logs", "crm_sync_queue", "crm_orders", "fluent_sync_status"];
+        let queues = [
+            "codes",
+            "actions",
+            "fulfillment_logs",
+            "crm_sync_queue",
+            "crm_orders",
+            "fluent_sync_status",
+            "orders",
+            "fienta_checks",
+            "links",
+            "organizations",
+        ];
         assert_eq!(config.queues, queues);
         assert_eq!(config.supplier.profile.name, "at-ishare");
     }
@@ -352,6 +388,8 @@ mod tests {
             ("AGENT_API_URL", "https://agent.example.com/v1"),
             ("AGENT_MODEL", "small"),
             ("ROWCALL_API_TOKEN", token),
+            ("ORGANIZATION_SYNC_URL", "https://example.com/?key=hidden"),
+            ("ORGANIZATION_SYNC_SECRET", "whsec_hiddenhiddenhiddenhiddenhiddenhidden"),
         ];
         pairs.extend(secrets.map(|variable| (variable, "hidden")));
         let config = read(&pairs).unwrap();

@@ -15,6 +15,7 @@ pub mod schedule;
 pub mod readiness;
 pub mod notice;
 pub mod sheet;
+pub mod link;
 
 pub mod config;
 

@@ -34,4 +34,9 @@ impl Policy {
     pub fn is_bounded(&self) -> bool {
         self.cluster_slots.is_some()
     }
+
+    /// Whether a queue that shares the target goes first when an operation has ended: it rests anyway before the next one starts.
+    pub fn yields(&self) -> bool {
+        self.is_bounded() && self.rate.is_some()
+    }
 }

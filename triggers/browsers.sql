@@ -13,6 +13,12 @@ begin
             }'::text[], true),
             ('actions', '{}', true),
             ('fluent_sync_status', '{}', true),
+            ('links', '{
+                previous_status,action_failed,action_error,failed_at,cancelled_at,cancelled_by,resolved_by,resolved_note,resolved_at
+            }', true),
+            ('organizations', '{
+                previous_status,action_failed,action_error,failed_at,cancelled_at,cancelled_by,resolved_by,resolved_note,resolved_at
+            }', true),
             ('requests', '{}', false)
         ) as t (relation, kept_keys, is_queue)
     loop

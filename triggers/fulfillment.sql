@@ -1,7 +1,8 @@
 -- The triggers of public.orders and public.fulfillment_logs that have to do with fulfilment, in firing order.
 
 -- An order asks for its bundle when it comes paid and of the network AT-iShare, or becomes so. One that comes with a
--- fulfillment_status of its own, such as `success` from an import, asks for nothing. The order says `pending` before it is
+-- fulfillment_status of its own, such as `success` from an import, asks for nothing. While a change of its status is asked for
+-- (triggers/orders.sql), it stands as before. The order says `pending` before it is
 -- written, and its row of fulfillment_logs is made in the same transaction. Both run as their owner, for who orders writes no
 -- fulfillment_logs; and neither ever fails the user's statement: what goes wrong is a warning, and rowcall doctor finds the order.
 create or replace function rowcall.await_fulfillment() returns trigger
@@ -10,10 +11,13 @@ security definer
 set search_path = pg_catalog
 as $$
 begin
-    if tg_relid <> 'public.orders'::regclass or not rowcall.is_paid(new.status) then
+    if tg_relid <> 'public.orders'::regclass or not rowcall.is_paid(rowcall.order_standing(new.status, new.metadata)) then
         return new;
     elsif tg_op = 'UPDATE' then
-        if old.network is not distinct from 'AT-iShare' and rowcall.is_paid(old.status) then
+        if new.status = 'updating'
+            or (old.network is not distinct from 'AT-iShare'
+                and rowcall.is_paid(rowcall.order_standing(old.status, old.metadata)))
+        then
             return new;
         end if;
     end if;
@@ -31,10 +35,13 @@ security definer
 set search_path = pg_catalog
 as $$
 begin
-    if tg_relid <> 'public.orders'::regclass or not rowcall.is_paid(new.status) then
+    if tg_relid <> 'public.orders'::regclass or not rowcall.is_paid(rowcall.order_standing(new.status, new.metadata)) then
         return null;
     elsif tg_op = 'UPDATE' then
-        if old.network is not distinct from 'AT-iShare' and rowcall.is_paid(old.status) then
+        if new.status = 'updating'
+            or (old.network is not distinct from 'AT-iShare'
+                and rowcall.is_paid(rowcall.order_standing(old.status, old.metadata)))
+        then
             return null;
         end if;
     end if;

@@ -1,7 +1,7 @@
 -- What a page asks by RPC (sql/functions/rpc.sql). Each does what its caller could do with the tables, under the caller's policies
 -- and grants, and checks it first. The errors: 22023 with the wrong fields as a JSON array in the detail; PT404 and PT409, which
 -- PostgREST makes HTTP 404 and 409. Asked twice for the same, the second time changes nothing.
--- Browsers may not use this schema, so nothing here names anything else of it.
+-- Browsers may not use this schema, so what is named of it here is looked up when this is installed (begin atomic).
 
 -- The terms that a page gave, by their names; of an update they may also be called as the row has them: new_max_uses.
 create or replace function rowcall.code_terms(action text, given jsonb) returns jsonb
@@ -17,28 +17,9 @@ $$;
 -- What is wrong with a request: a field and a complaint each, in the order in which a person would look at them.
 create or replace function rowcall.code_complaints(action text, code text, given jsonb, terms jsonb) returns jsonb
 language sql
-immutable
-set search_path = pg_catalog
-as $$
-    with given_term as (
-        select
-            r.name,
-            r.rule,
-            terms -> r.name as value,
-            terms ->> r.name as said,
-            case when terms ->> r.name ~ '^[0-9]{1,9}(\.[0-9]{1,2}0*)?$' then (terms ->> r.name)::numeric end as number
-        from (values
-            ('discount_percent', 'must be a number above 0 and up to 100'),
-            ('discount_amount', 'must be an amount above 0 with at most two decimals'),
-            ('max_uses', 'must be a whole number from 1 to 1000000'),
-            ('expires_at', 'must be a date like 2026-12-31, or a time with its offset'),
-            ('description', 'must be a text of at most 500 characters in one line')
-        ) as r (name, rule)
-        where terms ? r.name
-          and action in ('create', 'update')
-    ),
-
-    name (field, given, rule) as (
+stable
+begin atomic
+    with name (field, given, rule) as (
         values
             ('code', to_jsonb(code), 'must be 1 to 64 letters, digits, dots, dashes and underscores, beginning with a letter or a digit'),
             ('new_code', terms -> 'new_code', 'must be such a name too, and another than the present one')
@@ -48,12 +29,7 @@ as $$
         select 1, n.field, n.rule
         from name as n
         where (n.field = 'code' or action = 'rename')
-          and not coalesce(
-              jsonb_typeof(n.given) = 'string'
-              and n.given #>> '{}' ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'
-              and (n.field = 'code' or n.given #>> '{}' <> code),
-              false
-          )
+          and (rowcall.code_faults(n.field, n.given) <> '{}' or (n.field = 'new_code' and n.given = to_jsonb(code)))
         union all
         select 2, 'terms', 'must be an object'
         where jsonb_typeof(given) <> 'object'
@@ -74,27 +50,14 @@ as $$
         where action = 'update'
           and given ?& array[t.key, 'new_' || t.key]
         union all
-        select 5, t.name, t.rule
-        from given_term as t
-        where not coalesce(
-            case t.name
-                when 'discount_percent' then t.number > 0 and t.number <= 100
-                when 'discount_amount' then t.number > 0
-                when 'max_uses' then t.number between 1 and 1000000 and t.number = trunc(t.number)
-                when 'expires_at' then jsonb_typeof(t.value) = 'string' and t.said
-                    ~ '^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?(Z|[-+]\d{2}:?\d{2}))?$'
-                else jsonb_typeof(t.value) = 'string' and char_length(t.said) <= 500 and t.said !~ '[[:cntrl:]]'
-            end,
-            false
-        )
-        union all
-        select 6, 'discount_amount', 'cannot stand beside discount_percent'
-        where terms ?& '{discount_percent,discount_amount}'
+        select 5, f.field, f.fault
+        from jsonb_each_text(rowcall.term_faults(terms, '')) as f (field, fault)
+        where action in ('create', 'update')
     )
 
     select coalesce(jsonb_agg(jsonb_build_object('field', c.field, 'complaint', c.complaint) order by c.nth, c.field), '[]')
-    from (select c.nth, c.field, c.complaint from complaint as c order by c.nth, c.field limit 10) as c
-$$;
+    from (select c.nth, c.field, c.complaint from complaint as c order by c.nth, c.field limit 10) as c;
+end;
 
 -- Asks for a code to be created, updated, deleted or renamed.
 create or replace function rowcall.ask_code(action text, code text, terms jsonb, complaints jsonb) returns jsonb

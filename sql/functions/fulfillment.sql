@@ -41,6 +41,20 @@ begin
 end
 $$;
 
+-- How an order stands: while a change of its status is asked for, or nobody knows whether it took effect, as before that.
+create or replace function rowcall.order_standing(status text, metadata jsonb) returns text
+language plpgsql
+immutable
+set search_path = pg_catalog
+as $$
+begin
+    return case
+        when status = 'updating' or (status = 'unknown' and metadata ? 'action') then metadata ->> 'previous_status'
+        else status
+    end;
+end
+$$;
+
 -- A bundle's size in megabytes, to compare two; null where the package is no size above nothing.
 create or replace function rowcall.bundle_mb(package text) returns numeric
 language sql
@@ -219,7 +233,12 @@ begin
         where l.id = found.id;
         perform pg_notify('rowcall', 'fulfillment_logs');
         return format('%s is %s now', label, case when found.accepted_at is null then 'tried' else 'looked up' end);
-    elsif found.accepted_at is null and not (named.network is not distinct from 'AT-iShare' and rowcall.is_paid(named.status)) then
+    elsif found.accepted_at is null
+        and not (
+            named.network is not distinct from 'AT-iShare'
+            and rowcall.is_paid(rowcall.order_standing(named.status, named.metadata))
+        )
+    then
         raise exception '% is % of the network %: it is not to be bought',
             label, coalesce(named.status, 'without status'), coalesce(named.network, 'none')
             using errcode = 'RC409', hint = 'which statuses count as paid stands in rowcall.fulfillment_settings';

@@ -39,7 +39,7 @@ begin
     if status in ('success', 'failed', 'unknown') then
         raise exception 'the fulfilment of order % is %', wanted.id, status
             using errcode = 'RC409', hint = case status when 'success' then 'a second bundle is a second order' else 'retry it' end;
-    elsif status is null and not rowcall.is_paid(wanted.status) then
+    elsif status is null and not rowcall.is_paid(rowcall.order_standing(wanted.status, wanted.metadata)) then
         raise exception 'order % is %, which does not count as paid', wanted.id, coalesce(wanted.status, 'without status')
             using errcode = 'RC409', hint = 'which statuses count stands in rowcall.fulfillment_settings';
     elsif status is null and coalesce(wanted.fulfillment_status, 'pending') not in ('pending', 'failed') then

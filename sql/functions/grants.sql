@@ -146,7 +146,7 @@ create or replace function rowcall.realtime_tables() returns text[]
 language sql
 immutable
 parallel safe
-return '{codes,messages,actions,orders,fulfillment_logs,crm_sync_queue,enrollments,fluent_sync_status}'::text[];
+return '{codes,messages,actions,orders,fulfillment_logs,crm_sync_queue,enrollments,fluent_sync_status,links,organizations}'::text[];
 
 -- Whether a publication can tell which row of a table was updated.
 create or replace function rowcall.is_identified(relation text) returns boolean

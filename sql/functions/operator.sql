@@ -131,7 +131,8 @@ begin
 end
 $$;
 
--- Goes on with a paused queue, and probes its target, and its target's parts, at once where the breaker is open.
+-- Goes on with a paused queue, probes its target, and its target's parts, at once where the breaker is open, and calls endpoints of
+-- webhooks again that had said that they are gone.
 create or replace function rowcall.resume(queue text) returns text
 language plpgsql
 set search_path = pg_catalog
@@ -148,6 +149,7 @@ begin
     set next_probe_at = now()
     where t.state = 'open'
       and (select q.target from rowcall.queues as q where q.queue = resume.queue) in (t.target, t.part_of);
+    delete from rowcall.gone_endpoints as e where e.queue = resume.queue;
     return format('%s goes on', queue);
 end
 $$;

@@ -10,6 +10,8 @@ from (values
     ('codes', '{creating,updating,deleting,renaming}'::text[], 300),
     ('actions', '{approved,denied,edited}', 300),
     ('fluent_sync_status', '{pending}', 10),
+    ('links', '{creating,disabled}', 60),
+    ('organizations', '{syncing}', 60),
     ('requests', null, null)
 ) as t (name, asks, per_minute)
 left join rowcall.adopted as a on a.table_name = t.name

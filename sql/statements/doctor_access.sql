@@ -4,7 +4,8 @@ with queue_table as (
     select c.oid::regclass as relation
     from pg_class as c
     where c.relnamespace = 'public'::regnamespace
-      and c.relname = any ($1::text[] || case when 'fulfillment_logs' = any ($1::text[]) then array['orders'] end)
+      and c.relname = any ($1::text[] || case when 'fulfillment_logs' = any ($1::text[]) then array['orders'] end
+          || case when 'fienta_checks' = any ($1::text[]) then array['codes'] end)
 ),
 
 wanted (relation, privileges) as (
@@ -33,6 +34,9 @@ wanted (relation, privileges) as (
         ('cron_job_run_details', '{select}'),
         ('fluent_pages', '{select,insert,update,delete}'),
         ('fluent_mapped', '{select}'),
+        ('slugs', '{select,insert}'),
+        ('gone_endpoints', '{select,insert,delete}'),
+        ('answers', '{select,insert,delete}'),
         ('work', '{select}'),
         ('queue_health', '{select}'),
         ('history', '{select}')

@@ -1,4 +1,4 @@
--- Doctor: the settings of queues $1, their breakers, and the rows that only a person can set going.
+-- Doctor: the settings of queues $1, their breakers and endpoints, and the rows that only a person can set going.
 select
     'queue ' || k.name as subject,
     'problem' as state,
@@ -27,7 +27,7 @@ where q.paused
   and q.queue = any ($1::text[])
 union all
 select
-    'queue ' || q.queue,
+    'queue ' || string_agg(q.queue, ', ' order by q.queue),
     'problem',
     format(
         'the breaker of %s is open since %s: %s',
@@ -41,12 +41,24 @@ select
             when t.next_probe_at <= now() then 'when a worker looks'
             else format('in %s s', ceil(extract(epoch from t.next_probe_at - now())))
         end,
-        q.queue
+        min(q.queue)
     )
 from rowcall.queues as q
 join rowcall.targets as t on q.target = t.target or (q.target = t.part_of and q.part_slots is not null)
 where t.state = 'open'
   and q.queue = any ($1::text[])
+group by t.target
+union all
+select
+    'queue ' || e.queue,
+    'problem',
+    format(
+        'its endpoint at %s answered 410 Gone on %s, and is not called any more', e.host,
+        to_char(e.gone_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"')
+    ),
+    format('give it another address in the settings or on the row; then, and also when it is back: select rowcall.resume(%L);', e.queue)
+from rowcall.gone_endpoints as e
+where e.queue = any ($1::text[])
 union all
 select
     'queue ' || q.queue,
@@ -77,4 +89,19 @@ union all
       and w.queue = any ($1::text[])
     order by not w.needs_person, w.requested_at
     limit 5
+)
+union all
+(
+    select
+        'queue fienta_checks',
+        'note',
+        format(
+            'at %s, %s of the codes stood here and in Fienta differently, such as %s (%s)',
+            to_char(f.checked_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"'), f.drift_count,
+            f.drift -> 0 ->> 'code', replace(f.drift -> 0 ->> 'drift', '_', ' ')
+        ),
+        'see them all: select d ->> ''code'', d ->> ''drift'', d -> ''values'' from public.fienta_checks, jsonb_array_elements(drift) as d;'
+    from public.fienta_checks as f
+    where f.drift_count > 0
+      and 'fienta_checks' = any ($1::text[])
 )

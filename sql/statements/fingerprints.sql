@@ -61,5 +61,8 @@ where i.relkind = 'i'
       'fluent_sync_status_due_idx', 'fluent_sync_status_stopped_idx', 'fluent_sync_status_covered_idx',
       'fluent_tickets_request_idx', 'fluent_tickets_updated_idx',
       'codes_owner_idx', 'orders_owner_idx', 'contacts_owner_idx', 'clients_owner_idx', 'requests_owner_idx',
-      'fluent_sync_status_owner_idx', 'codes_requested_idx', 'actions_requested_idx', 'fluent_sync_status_requested_idx'
+      'fluent_sync_status_owner_idx', 'codes_requested_idx', 'actions_requested_idx', 'fluent_sync_status_requested_idx',
+      'links_due_idx', 'links_stopped_idx', 'links_slug_key', 'organizations_due_idx', 'organizations_stopped_idx',
+      'orders_due_idx', 'orders_stopped_idx', 'fienta_checks_due_idx', 'answers_answered_at_idx',
+      'links_owner_idx', 'organizations_owner_idx', 'links_requested_idx', 'organizations_requested_idx'
   )

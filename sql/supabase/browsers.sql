@@ -17,6 +17,8 @@ begin
             ('clients', 'owner', null),
             ('requests', 'owner', null),
             ('fluent_sync_status', 'owner', null),
+            ('links', 'owner', null),
+            ('organizations', 'owner', null),
             ('actions', 'contact_id', 'contacts'),
             ('messages', 'contact_id', 'contacts'),
             ('action_responses', 'action_id', 'actions'),
@@ -57,5 +59,7 @@ begin
     create index if not exists codes_requested_idx on public.codes (requested_by, requested_at);
     create index if not exists actions_requested_idx on public.actions (requested_by, requested_at);
     create index if not exists fluent_sync_status_requested_idx on public.fluent_sync_status (requested_by, requested_at);
+    create index if not exists links_requested_idx on public.links (requested_by, requested_at);
+    create index if not exists organizations_requested_idx on public.organizations (requested_by, requested_at);
 end
 $$;

@@ -36,7 +36,8 @@ begin
     perform rowcall.grant_table('messages', 'select', '{whatsapp_message_id}');
     perform rowcall.grant_table('action_responses', 'select', '{provider,made_by,generation,reference,error_code,status_at}');
     perform rowcall.grant_table('response_templates', '');
-    perform rowcall.grant_table('orders', 'select', '{fulfillment_status}');
+    -- What an order's status says is bought, and changed at Fienta: a browser asks by a function of yours, or over HTTP.
+    perform rowcall.grant_table('orders', 'select', carried || '{fulfillment_status}'::name[]);
     perform rowcall.grant_table(
         'fulfillment_logs', 'select',
         carried || '{
@@ -68,6 +69,19 @@ begin
     perform rowcall.grant_table('fluent_tickets', 'select', '{request_id}');
     perform rowcall.grant_table('fluent_urgencies', 'select');
     perform rowcall.grant_table('fluent_categories', 'select');
+    -- It tells of every code, whoever's that is: for your own backend, or over HTTP.
+    perform rowcall.grant_table(
+        'fienta_checks', '', carried || '{name,status,checked_at,listed,compared,usage,drift,drift_count}'::name[]
+    );
+    perform rowcall.grant_table(
+        'links',
+        'select, insert (target_url, status, metadata, expires_at), update (target_url, status, metadata, expires_at, updated_at)',
+        carried || '{slug,short_url,clicks,last_clicked_at}'::name[]
+    );
+    perform rowcall.grant_table(
+        'organizations', 'select, insert (name, status, metadata), update (name, status, metadata, updated_at)',
+        carried || '{sync_url,synced_at}'::name[]
+    );
 end
 $$;
 
@@ -106,6 +120,9 @@ begin
         -- What these call. No other role gets there: the schema is closed.
         'rowcall.code_terms(text, jsonb)',
         'rowcall.code_complaints(text, text, jsonb, jsonb)',
+        'rowcall.code_faults(text, jsonb)',
+        'rowcall.term_faults(jsonb, text)',
+        'rowcall.is_moment(text)',
         'rowcall.ask_code(text, text, jsonb, jsonb)',
         'rowcall.take_back_code(text)',
         'rowcall.answer_action(bigint, text, text)'

@@ -191,6 +191,89 @@ from (
                  and (n.is_full or (not s.is_full and (s.date_filter is null or n.date_filter <= s.date_filter)))
            )
        )
+    union all
+    select
+        'orders',
+        o.id::text,
+        format('order %s', o.id),
+        o.status::text,
+        o.status = 'updating',
+        o.attempts,
+        o.max_attempts,
+        o.error_message,
+        o.next_retry_at,
+        o.generation,
+        o.requested_by,
+        o.requested_at,
+        o.claimed_by,
+        o.claimed_until,
+        o.updated_at,
+        null
+    from public.orders as o
+    where o.status = 'updating'
+       or (o.error_message is not null and o.status <> 'updating')
+    union all
+    select
+        'fienta_checks',
+        f.id::text,
+        format('the check of %s', f.name),
+        f.status,
+        f.status = 'checking',
+        f.attempts,
+        f.max_attempts,
+        f.error_message,
+        f.next_retry_at,
+        f.generation,
+        f.requested_by,
+        f.requested_at,
+        f.claimed_by,
+        f.claimed_until,
+        f.updated_at,
+        null
+    from public.fienta_checks as f
+    where f.status in ('checking', 'failed')
+    union all
+    select
+        'links',
+        l.id::text,
+        coalesce(l.slug::text, format('link #%s', l.id)),
+        l.status::text,
+        l.status = 'creating',
+        l.attempts,
+        l.max_attempts,
+        l.error_message,
+        l.next_retry_at,
+        l.generation,
+        l.requested_by,
+        l.requested_at,
+        l.claimed_by,
+        l.claimed_until,
+        l.updated_at,
+        null
+    from public.links as l
+    where l.status = 'creating'
+       or (l.error_message is not null and l.status = 'failed')
+    union all
+    select
+        'organizations',
+        o.id::text,
+        coalesce(o.name::text, format('organization #%s', o.id)),
+        o.status::text,
+        o.status = 'syncing',
+        o.attempts,
+        o.max_attempts,
+        o.error_message,
+        o.next_retry_at,
+        o.generation,
+        o.requested_by,
+        o.requested_at,
+        o.claimed_by,
+        o.claimed_until,
+        o.updated_at,
+        null
+    from public.organizations as o
+    where o.status = 'syncing'
+       or (o.error_message is not null and o.status <> 'syncing')
 ) as r
 join rowcall.queues as q on q.queue = r.queue
 join rowcall.targets as t on t.target = q.target

@@ -32,7 +32,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{self, LogFormat, ProcessEnvironment};
 use crate::integrations::guard::guard;
 use crate::sandbox::postgres::run_with_cluster;
-use crate::sandbox::{crm, fienta, fluent as fluent_site, supplier, whatsapp};
+use crate::sandbox::{crm, fienta, fluent as fluent_site, supplier, webhook, whatsapp};
 use crate::store::Store;
 use crate::store::connect::Session;
 
@@ -156,6 +156,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sandbox(sandbox::SandboxCommand::Crm(args)) => crm::run(args).await,
         Command::Sandbox(sandbox::SandboxCommand::Supplier(args)) => supplier::run(args).await,
         Command::Sandbox(sandbox::SandboxCommand::Fluent(args)) => fluent_site::run(args).await,
+        Command::Sandbox(sandbox::SandboxCommand::Webhook(args)) => webhook::run(args).await,
         Command::Guard { .. } | Command::Sandbox(sandbox::SandboxCommand::Fienta(_)) => {
             unreachable!("dispatched before the runtime started")
         }

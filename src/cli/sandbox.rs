@@ -7,6 +7,7 @@ use crate::sandbox::fienta::FientaArgs;
 use crate::sandbox::fluent::FluentArgs;
 use crate::sandbox::postgres::PostgresArgs;
 use crate::sandbox::supplier::SupplierArgs;
+use crate::sandbox::webhook::WebhookArgs;
 use crate::sandbox::whatsapp::WhatsAppArgs;
 
 /// Which part of the world.
@@ -25,4 +26,6 @@ pub enum SandboxCommand {
     Supplier(SupplierArgs),
     /// A WordPress site with FluentSupport and thousands of tickets, with faults and edits on request
     Fluent(FluentArgs),
+    /// A receiver of signed webhooks, with faults on request
+    Webhook(WebhookArgs),
 }

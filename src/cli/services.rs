@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::integrations::Integration;
 use crate::integrations::crm::Crm;
-use crate::integrations::fienta::Fienta;
+use crate::integrations::fienta::{Checks, Fienta, Orders};
 use crate::integrations::fluent::Fluent;
+use crate::integrations::organization::Organizations;
+use crate::integrations::shortlink::ShortLinks;
 use crate::integrations::supplier::Supplier;
 use crate::integrations::whatsapp::WhatsApp;
 use crate::store::queues;
@@ -23,6 +25,10 @@ pub(super) fn services(config: &Config) -> Vec<Service> {
             "crm_sync_queue" | "crm_orders" => Arc::clone(&crm),
             "fulfillment_logs" => Arc::new(Supplier::new(config.supplier.clone())),
             "fluent_sync_status" => Arc::new(Fluent::new(config.fluent.clone())),
+            "orders" => Arc::new(Orders::new(config.fienta.clone())),
+            "fienta_checks" => Arc::new(Checks::new(config.fienta.clone())),
+            "links" => Arc::new(ShortLinks::new(config.links_base.as_ref())),
+            "organizations" => Arc::new(Organizations::new(config.organizations.clone())),
             other => unreachable!("config knows no queue {other}"),
         }
     };

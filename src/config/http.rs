@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
 
-use super::{ConfigError, Environment, value};
+use super::{ConfigError, Environment, links, switch, value};
 use crate::http::auth::{Keys, Token};
 use crate::http::jwt::{Jwt, KeySetError};
 use crate::http::login::Login;
@@ -50,7 +51,22 @@ pub(super) fn settings(
                         through it could do everything; `openssl rand -hex 32` makes one";
         return Err(secret("ROWCALL_API_TOKEN", expected));
     }
+    if is_on && keys.is_open() && links::base_url(environment)?.is_some_and(|base| !is_here(&base)) {
+        let expected = "it must be set where LINKS_BASE_URL is public: visitors come through a proxy, and without a token \
+                        whoever else comes through it could do everything; `openssl rand -hex 32` makes one";
+        return Err(secret("ROWCALL_API_TOKEN", expected));
+    }
     Ok(is_on.then(|| Settings { address, keys, webhooks, limits: Limits::default() }))
+}
+
+/// Whether an address is this machine's own.
+fn is_here(address: &Url) -> bool {
+    match address.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn address(environment: &impl Environment, keys: &Keys) -> Result<SocketAddr, ConfigError> {
@@ -127,15 +143,6 @@ fn token(environment: &impl Environment, variable: &'static str) -> Result<Optio
     Ok(Some(text.into()))
 }
 
-fn switch(environment: &impl Environment, variable: &'static str, default: bool) -> Result<bool, ConfigError> {
-    let Some(text) = environment.get(variable) else { return Ok(default) };
-    match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(value(variable, &text, "true or false")),
-    }
-}
-
 /// An error about a value that must not be shown.
 fn secret(variable: &'static str, expected: &'static str) -> ConfigError {
     ConfigError::Secret { variable, expected }
@@ -210,6 +217,18 @@ mod tests {
                 assert!(!read(&[(webhook, secret), (token, secret)]).unwrap().unwrap().keys.is_open());
             }
             assert!(read(&[(webhook, secret), ("ENABLE_MONITORING", "false")]).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn visitors_of_links_come_through_a_proxy_and_need_a_token_beside() {
+        let public = ("LINKS_BASE_URL", "https://go.example.com");
+        let text = read(&[public]).unwrap_err().to_string();
+        assert!(text.starts_with("ROWCALL_API_TOKEN: ") && text.contains("LINKS_BASE_URL"), "{text}");
+        assert!(read(&[public, ("ROWCALL_API_TOKEN", TOKEN)]).unwrap().is_some());
+        assert!(read(&[public, ("ENABLE_MONITORING", "false")]).unwrap().is_none());
+        for here in ["http://localhost:8000", "http://127.0.0.1:8000", "http://[::1]"] {
+            assert!(read(&[("LINKS_BASE_URL", here)]).unwrap().is_some(), "{here}");
         }
     }
 

@@ -20,7 +20,6 @@ use super::errors::Refusal;
 use super::jwt::Jwt;
 use super::login::Login;
 use super::origin::refuse_foreign;
-use crate::store::asked_by;
 
 /// What a caller may do; each role may also do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +33,7 @@ pub enum Role {
 }
 
 /// Who calls, once that is known.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) role: Role,
     /// What is kept of who changed something: the JWT's subject, or which token it was.
@@ -143,10 +142,10 @@ impl Shown {
     }
 }
 
-/// Lets through who has at least this role. What an admin then changes is kept as asked for by that one.
+/// Lets through who has at least this role, and says so to what comes after: `asking` keeps who changes something.
 pub(super) async fn require(
     State((app, least)): State<(App, Role)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
     if app.keys.is_open() {
@@ -161,8 +160,6 @@ pub(super) async fn require(
     if caller.role < least {
         return Err(Refusal::forbidden("forbidden", "this token may not do that"));
     }
-    Ok(match least {
-        Role::Admin => asked_by(caller.name, next.run(request)).await,
-        Role::User | Role::Reader => next.run(request).await,
-    })
+    request.extensions_mut().insert(caller);
+    Ok(next.run(request).await)
 }

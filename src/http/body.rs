@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
 use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
@@ -28,6 +29,9 @@ pub(super) struct Told {
 
 /// A JSON object, said to be one.
 pub(super) struct Object(pub(super) Map<String, Value>);
+
+/// The same, where there may be nothing to say: no body is an empty object.
+pub(super) struct Given(pub(super) Map<String, Value>);
 
 /// Named values, as a JSON object or as a form.
 pub(super) struct Fields(pub(super) Map<String, Value>);
@@ -54,7 +58,7 @@ impl FromRequest<App> for Told {
                 Some(place.ok().and_then(Result::ok).ok_or_else(Refusal::busy)?)
             }
         };
-        Ok(Self { bytes: read(request, bytes_max, app.limits.body).await?, _place: place })
+        Ok(Self { bytes: read(request.into_body(), bytes_max, app.limits.body).await?, _place: place })
     }
 }
 
@@ -65,12 +69,19 @@ impl FromRequest<App> for Object {
         if !is_json(request.headers()) {
             return Err(Refusal::not_json());
         }
-        let bytes_max = app.limits.body_bytes_max;
-        announced(&request, bytes_max)?;
-        let bytes = read(request, bytes_max, app.limits.body).await?;
-        match json(&bytes)? {
-            Value::Object(map) => Ok(Self(map)),
-            _ => Err(Refusal::bad_request("invalid_json", "the body must be a JSON object")),
+        let (_, bytes) = whole(request, app).await?;
+        object(&bytes).map(Self)
+    }
+}
+
+impl FromRequest<App> for Given {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
+        match whole(request, app).await? {
+            (_, bytes) if bytes.is_empty() => Ok(Self(Map::new())),
+            (parts, _) if !is_json(&parts.headers) => Err(Refusal::not_json()),
+            (_, bytes) => object(&bytes).map(Self),
         }
     }
 }
@@ -82,11 +93,24 @@ impl FromRequest<App> for Fields {
         if media_type(request.headers()) != "application/x-www-form-urlencoded" {
             return Object::from_request(request, app).await.map(|Object(map)| Self(map));
         }
-        let bytes_max = app.limits.body_bytes_max;
-        announced(&request, bytes_max)?;
-        let bytes = read(request, bytes_max, app.limits.body).await?;
+        let (_, bytes) = whole(request, app).await?;
         let pairs = url::form_urlencoded::parse(&bytes);
         Ok(Self(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()))
+    }
+}
+
+/// A request of a caller with its body, bounded.
+pub(super) async fn whole(request: Request, app: &App) -> Result<(Parts, Bytes), Refusal> {
+    let bytes_max = app.limits.body_bytes_max;
+    announced(&request, bytes_max)?;
+    let (parts, body) = request.into_parts();
+    Ok((parts, read(body, bytes_max, app.limits.body).await?))
+}
+
+fn object(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    match json(bytes)? {
+        Value::Object(map) => Ok(map),
+        _ => Err(Refusal::bad_request("invalid_json", "the body must be a JSON object")),
     }
 }
 
@@ -99,8 +123,8 @@ fn announced(request: &Request, bytes_max: usize) -> Result<Option<usize>, Refus
     }
 }
 
-async fn read(request: Request, bytes_max: usize, patience: Duration) -> Result<Bytes, Refusal> {
-    let body = timeout(patience, to_bytes(request.into_body(), bytes_max)).await;
+async fn read(body: Body, bytes_max: usize, patience: Duration) -> Result<Bytes, Refusal> {
+    let body = timeout(patience, to_bytes(body, bytes_max)).await;
     body.map_err(|_| Refusal::slow_body())?.map_err(|error| {
         let is_large = std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<LengthLimitError>);
         if is_large {

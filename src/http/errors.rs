@@ -65,6 +65,11 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
+    /// There was one, and it is over.
+    pub(super) fn gone(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "gone", message)
+    }
+
     /// There are too many others just now; the same request may do later.
     pub(super) fn busy() -> Self {
         Self::unavailable("busy", "too many others ask for the same just now", 5)
@@ -159,6 +164,11 @@ fn read(error: &StoreError) -> Refusal {
     let said_or = |otherwise: &str| said.clone().unwrap_or_else(|| otherwise.to_owned());
     let mut refusal = match answer.code().code() {
         "P0002" => Refusal::not_found(said_or("there is no such row")),
+        "RC422" => Refusal::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            said_or("another request had that key"),
+        ),
         "RC409" => Refusal::new(StatusCode::CONFLICT, "conflict", said_or("that is already done")),
         "22023" | "P0001" => Refusal::bad_request("invalid", said_or("a value is not one of those that are taken")),
         "42P01" | "42883" | "42703" | "3F000" => {

@@ -1,11 +1,11 @@
-//! HTTP: the operator's functions, the documents' endpoints, health, and the providers' webhooks.
+//! HTTP: the operator's functions, the documents' endpoints, health, the providers' webhooks, and short links.
 //!
 //! A handler reads a request, calls the SQL function of the same meaning, and answers what that said. Promises: bodies,
 //! heads and answers are bounded in size and time; every failure is `{"error": {"code", "message", "hint"}}`; every answer
 //! carries its request's id; nothing of a request but its method, its route and its id is logged.
 //!
 //! Layers of a request, from outside: observe (id, log line, headers) → panic to 500 → deadline → Host and Origin, where no
-//! token is configured → authentication → handler. Invariant: nothing here knows the worker.
+//! token is configured → authentication → who asks for a change, and its Idempotency-Key → handler. Invariant: nothing here knows the worker.
 
 pub mod server;
 pub mod auth;
@@ -16,8 +16,10 @@ mod origin;
 mod observe;
 mod errors;
 mod body;
+mod asking;
 mod health;
 mod api;
+mod links;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -112,6 +114,7 @@ struct Inner {
     health: health::Health,
     /// Room for webhooks' bodies that are not small.
     large_webhooks: Arc<Semaphore>,
+    links: links::Links,
 }
 
 impl App {
@@ -119,7 +122,8 @@ impl App {
         let Settings { address, keys, webhooks, limits } = settings;
         let large_webhooks = Arc::new(Semaphore::new(limits.large_webhooks_max));
         let health = health::Health::default();
-        Self(Arc::new(Inner { store, readiness, keys, webhooks, limits, address, health, large_webhooks }))
+        let links = links::Links::start(store.clone());
+        Self(Arc::new(Inner { store, readiness, keys, webhooks, limits, address, health, large_webhooks, links }))
     }
 }
 
@@ -151,12 +155,12 @@ fn router(app: &App) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/api/auth/login", post(login::login))
         .merge(api::opens());
-    // What a provider calls carries its own proof, and the Host under which the provider knows us.
+    // What a provider calls carries its own proof, and the Host under which the provider knows us. Links are for everybody.
     let here = open
         .merge(api::reads().route_layer(only(Role::Reader)))
-        .merge(api::writes().route_layer(only(Role::Admin)))
+        .merge(api::writes().route_layer(from_fn_with_state(app.clone(), asking::read)).route_layer(only(Role::Admin)))
         .route_layer(from_fn_with_state(app.clone(), origin::guard));
-    layered(here.merge(webhooks::routes()), app).with_state(app.clone())
+    layered(here.merge(webhooks::routes()).merge(links::routes()), app).with_state(app.clone())
 }
 
 /// What is around every route, and around what is none.
@@ -177,7 +181,10 @@ async fn deadline(State(app): State<App>, request: Request, next: Next) -> Resul
 
 /// `GET /`: what there is.
 async fn index() -> Json<Value> {
-    Json(json!({ "name": "rowcall", "health": ["/livez", "/readyz"], "api": api::PATHS, "webhooks": webhooks::PATHS }))
+    let health = ["/livez", "/readyz"];
+    Json(json!({
+        "name": "rowcall", "health": health, "api": api::PATHS, "webhooks": webhooks::PATHS, "links": links::PATHS,
+    }))
 }
 
 #[cfg(test)]

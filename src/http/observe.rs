@@ -39,8 +39,8 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     let mut response = next.run(request).instrument(info_span!("request", request_id = id)).await;
 
     let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
-    // Probes come every few seconds for ever.
-    if matches!(route.as_str(), "/livez" | "/readyz") {
+    // Probes come every few seconds for ever, and visitors as they like.
+    if matches!(route.as_str(), "/livez" | "/readyz" | "/l/{slug}") {
         debug!(method, route, status, ms, request_id = id, "Answered");
     } else {
         info!(method, route, status, ms, request_id = id, "Answered");

@@ -1,8 +1,8 @@
 //! The server: accepts connections, and ends with the worker.
 //!
 //! Promises: a taken port is an error at start; a client that sends nothing, or slowly, or does not read, is given up, and
-//! none keeps a connection for ever; when closing starts, nothing more is accepted, and what was asked is answered within
-//! the grace period. HTTP/1 only: what terminates TLS in front of it speaks the rest.
+//! none keeps a connection for ever; when closing starts, nothing more is accepted, what was asked is answered within the
+//! grace period, and then clicks are written. HTTP/1 only: what terminates TLS in front of it speaks the rest.
 
 use std::convert::Infallible;
 use std::io::{Error, ErrorKind};
@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::auth::Keys;
+use super::links::Links;
 use super::{App, Limits, Settings, router};
 use crate::readiness::Readiness;
 use crate::store::Store;
@@ -47,6 +48,7 @@ pub struct Server {
     address: SocketAddr,
     router: Router,
     limits: Limits,
+    links: Links,
     closing: CancellationToken,
 }
 
@@ -101,8 +103,8 @@ impl Server {
         let Settings { address, limits, .. } = settings;
         let address = listener.local_addr().map_err(|source| ListenError::Listen { address, source })?;
         refuse_open(address, &settings.keys)?;
-        let router = router(&App::new(Settings { address, ..settings }, store, readiness));
-        Ok(Self { listener, address, router, limits, closing })
+        let app = App::new(Settings { address, ..settings }, store, readiness);
+        Ok(Self { listener, address, router: router(&app), limits, links: app.links.clone(), closing })
     }
 
     /// Where it listens.
@@ -116,6 +118,8 @@ impl Server {
         let slots = Arc::new(Semaphore::new(self.limits.connections_max));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
+        let counted = CancellationToken::new();
+        let counting = tokio::spawn(self.links.keep_counting(counted.clone()));
         loop {
             let accepted = tokio::select! {
                 () = self.closing.cancelled() => break,
@@ -144,6 +148,11 @@ impl Server {
         info!("HTTP closes: nothing more is accepted, what was asked is answered");
         if timeout(grace, graceful.shutdown()).await.is_err() {
             warn!(connections = connections.len(), "Some requests were not answered in time");
+        }
+        // Nobody follows a link any more: what was counted is written.
+        counted.cancel();
+        if let Err(error) = counting.await {
+            warn!(%error, "The last clicks were not written");
         }
     }
 }

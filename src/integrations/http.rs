@@ -7,6 +7,7 @@
 
 mod letter;
 mod patience;
+mod reach;
 
 use std::error::Error;
 use std::fmt;
@@ -23,6 +24,7 @@ use self::letter::{Gate, Letter};
 use super::redact::{Redactor, cut};
 
 pub use self::patience::with_jitter;
+pub use self::reach::{Closed, Reach};
 
 /// How long a connection, with its TLS, may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,6 +59,8 @@ pub fn builder() -> ClientBuilder {
 #[derive(Debug, Clone)]
 pub struct Http {
     client: Client,
+    /// Set where others write the addresses.
+    reach: Option<Reach>,
 }
 
 /// One request about to be made. Its debug output shows neither address nor headers nor body.
@@ -104,6 +108,8 @@ pub enum Sent {
 pub enum Cause {
     /// No connection was made: name, network, TLS.
     Unreachable,
+    /// It leads where this client does not go.
+    Closed,
     /// Time ran out.
     TimedOut,
     /// The connection ended first.
@@ -127,13 +133,22 @@ pub struct Lost {
 impl Http {
     /// A client with the shared set-up.
     pub fn new() -> Result<Self, reqwest::Error> {
-        builder().build().map(|client| Self { client })
+        builder().build().map(|client| Self { client, reach: None })
+    }
+
+    /// A client for addresses that others write, which goes no farther than this.
+    pub fn within(reach: Reach) -> Result<Self, reqwest::Error> {
+        let client = builder().dns_resolver(reach.clone()).no_proxy().build()?;
+        Ok(Self { client, reach: Some(reach) })
     }
 
     /// Makes one request, once.
     pub async fn call(&self, request: Request, bounds: &Bounds) -> Result<Answer, Lost> {
         let bytes_max = request.answer_bytes_max;
         let gate = Gate::default();
+        if let Some(Err(Closed)) = self.reach.as_ref().map(|reach| reach.look_at(&request.url)) {
+            return Err(Lost::new(&gate, Cause::Closed, None));
+        }
         let giving_up = give_up(bounds, &gate);
         tokio::pin!(giving_up);
         let exchange = self.client.execute(request.into_outgoing(&gate));
@@ -144,6 +159,7 @@ impl Http {
         };
         let response = response.map_err(|error| {
             let cause = match &error {
+                error if is_closed(error) => Cause::Closed,
                 error if error.is_connect() => Cause::Unreachable,
                 error if error.is_timeout() => Cause::TimedOut,
                 _ => Cause::Broken,
@@ -208,6 +224,12 @@ impl Request {
         self.with_header(reqwest::header::AUTHORIZATION, &format!("{scheme} {secret}"))
     }
 
+    /// The same, of whose answer so many bytes are kept.
+    #[must_use]
+    pub fn keeping(self, answer_bytes_max: usize) -> Self {
+        Self { answer_bytes_max, ..self }
+    }
+
     fn into_outgoing(self, gate: &Gate) -> reqwest::Request {
         let mut outgoing = reqwest::Request::new(self.method, self.url);
         *outgoing.headers_mut() = self.headers;
@@ -217,12 +239,6 @@ impl Request {
             None => drop(gate.pass()),
         }
         outgoing
-    }
-
-    /// The same, of whose answer so many bytes are kept.
-    #[must_use]
-    pub fn keeping(self, answer_bytes_max: usize) -> Self {
-        Self { answer_bytes_max, ..self }
     }
 }
 
@@ -236,6 +252,11 @@ impl Answer {
     /// The body as it came; nothing when it is not whole.
     pub fn bytes(&self) -> Option<&[u8]> {
         self.is_whole.then_some(&self.body)
+    }
+
+    /// The body as far as it was kept.
+    pub fn kept(&self) -> &[u8] {
+        &self.body
     }
 
     /// The body in this shape; nothing when it is not whole, or is not that.
@@ -258,13 +279,14 @@ impl fmt::Debug for Answer {
 impl Lost {
     fn new(gate: &Gate, cause: Cause, error: Option<&reqwest::Error>) -> Self {
         let sent = match cause {
-            Cause::Unreachable => Sent::No,
+            Cause::Unreachable | Cause::Closed => Sent::No,
             _ if gate.revoke() => Sent::No,
             _ => Sent::Perhaps,
         };
         let reason = match (cause, error) {
             (Cause::TimedOut, _) => "no answer in time".to_owned(),
             (Cause::Stopped, _) => "the worker was stopped".to_owned(),
+            (Cause::Closed, _) => Closed.to_string(),
             (_, Some(error)) => Redactor::default().line(&innermost(error), REASON_CHARS_MAX),
             (_, None) => "no answer".to_owned(),
         };
@@ -297,11 +319,28 @@ async fn give_up(bounds: &Bounds, gate: &Gate) -> Cause {
 async fn read(mut response: Response, body: &mut Vec<u8>, bytes_max: usize) -> bool {
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= bytes_max => body.extend_from_slice(&chunk),
+            Ok(Some(chunk)) => {
+                let room = bytes_max - body.len();
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if chunk.len() > room {
+                    return false;
+                }
+            }
             Ok(None) => return true,
-            Ok(Some(_)) | Err(_) => return false,
+            Err(_) => return false,
         }
     }
+}
+
+fn is_closed(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.is::<Closed>() {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// The first cause, which has the words that help; the outer ones repeat the address.

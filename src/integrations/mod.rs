@@ -14,6 +14,9 @@ pub mod whatsapp;
 pub mod crm;
 pub mod supplier;
 pub mod fluent;
+pub mod webhook;
+pub mod organization;
+pub mod shortlink;
 pub mod monitor;
 
 use std::fmt;

@@ -8,6 +8,7 @@ pub mod whatsapp;
 pub mod crm;
 pub mod supplier;
 pub mod fluent;
+pub mod webhook;
 pub mod postgres;
 mod server;
 mod bucket;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, json};
 
 impl Store {
     /// `rowcall.submit_action_feedback(payload)`; what it answers.
@@ -12,8 +12,7 @@ impl Store {
     /// it is answered already.
     pub async fn submit_action_feedback(&self, payload: Value) -> Result<Value, StoreError> {
         const SQL: &str = "select rowcall.submit_action_feedback($1::jsonb)";
-        let rows = self.rows(SQL, &[&Json(payload)], || "submit an action's feedback".to_owned()).await?;
-        Ok(rows.first().and_then(json).unwrap_or_default())
+        self.change(SQL, &[&Json(payload)], "submit an action's feedback").await
     }
 
     /// `rowcall.action_details(id)`: the action, its reply, every attempt; nothing when there is no such action.
@@ -22,9 +21,4 @@ impl Store {
         let rows = self.rows(SQL, &[&id], || "read an action".to_owned()).await?;
         Ok(rows.first().and_then(json))
     }
-}
-
-/// The one JSON value of a row.
-pub(super) fn json(row: &tokio_postgres::Row) -> Option<Value> {
-    row.get::<_, Option<Json<Value>>>(0).map(|Json(value)| value)
 }

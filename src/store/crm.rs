@@ -53,7 +53,7 @@ impl Store {
     /// `rowcall.run_cron(action, job)`: the job's counts. 22023 for an action or a job that is none.
     pub async fn run_cron(&self, action: Option<&str>, job: Option<&str>) -> Result<Value, StoreError> {
         const SQL: &str = "select rowcall.run_cron($1, $2)";
-        self.json(SQL, &[&action, &job], "run a job by hand").await
+        self.change(SQL, &[&action, &job], "run a job by hand").await
     }
 
     /// `rowcall.cron_status()`: the jobs, their last runs, and the queue's counts.
@@ -64,7 +64,7 @@ impl Store {
     /// `rowcall.start_crm_sync(payload)`. 22023 for a payload that is not of the row, P0002 for a row that is not there.
     pub async fn start_crm_sync(&self, payload: Value) -> Result<Option<Started>, StoreError> {
         const SQL: &str = "select rowcall.start_crm_sync($1::jsonb)";
-        let started = self.json(SQL, &[&Json(payload)], "run a row of crm_sync_queue now").await?;
+        let started = self.change(SQL, &[&Json(payload)], "run a row of crm_sync_queue now").await?;
         Ok(Started::deserialize(started).ok())
     }
 

@@ -4,17 +4,15 @@ use jiff::civil::Date;
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
-use super::actions::json;
-use super::{Store, StoreError};
+use super::{Store, StoreError, json};
 
 impl Store {
     /// `rowcall.start_fluent_sync(date_filter, is_full)`; the key of the sync, which may have been asked for before.
     ///
     /// Its refusal: 22023 for a day that lies ahead.
     pub async fn start_fluent_sync(&self, date_filter: Option<Date>, is_full: bool) -> Result<String, StoreError> {
-        const SQL: &str = "select rowcall.start_fluent_sync($1::date, $2::boolean)";
-        let rows = self.rows(SQL, &[&date_filter, &is_full], || "start a sync with FluentSupport".to_owned()).await?;
-        Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+        const SQL: &str = "select to_jsonb(rowcall.start_fluent_sync($1::date, $2::boolean))";
+        self.said(SQL, &[&date_filter, &is_full], "start a sync with FluentSupport").await
     }
 
     /// `rowcall.fluent_sync(key)`: how a sync stands; nothing when there is no such sync.

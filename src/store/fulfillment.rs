@@ -2,9 +2,8 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio_postgres::types::Json;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, json};
 
 /// How an order stands, as a supplier tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +66,7 @@ impl Store {
     /// or it does not count as paid.
     pub async fn trigger_fulfillment(&self, order: &str) -> Result<Value, StoreError> {
         const SQL: &str = "select rowcall.trigger_fulfillment($1)";
-        let rows = self.rows(SQL, &[&order], || "trigger an order's fulfilment".to_owned()).await?;
-        Ok(rows.first().and_then(json).unwrap_or_default())
+        self.change(SQL, &[&order], "trigger an order's fulfilment").await
     }
 
     /// `rowcall.retry_fulfillment(order_id, force, note)`; what it answers.
@@ -77,8 +75,7 @@ impl Store {
     /// cannot be bought as it is; RC409 when it is delivered, when its attempts are spent, or when it is not to be bought.
     pub async fn retry_fulfillment(&self, order: &str, force: bool, note: Option<&str>) -> Result<Value, StoreError> {
         const SQL: &str = "select rowcall.retry_fulfillment($1, $2, $3)";
-        let rows = self.rows(SQL, &[&order, &force, &note], || "retry an order's fulfilment".to_owned()).await?;
-        Ok(rows.first().and_then(json).unwrap_or_default())
+        self.change(SQL, &[&order, &force, &note], "retry an order's fulfilment").await
     }
 
     /// `rowcall.fulfillment_status(order_id)`: the order, its fulfilment, every attempt and report; nothing when there is no such
@@ -112,8 +109,4 @@ impl Store {
         let rows = self.rows(SQL, &[], || "apply what suppliers told".to_owned()).await?;
         Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
     }
-}
-
-fn json(row: &tokio_postgres::Row) -> Option<Value> {
-    row.get::<_, Option<Json<Value>>>(0).map(|Json(value)| value)
 }

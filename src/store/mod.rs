@@ -15,19 +15,22 @@ pub mod targets;
 pub mod workers;
 pub mod schedules;
 pub mod operator;
+pub mod asked;
+pub mod requests;
 pub mod actions;
 pub mod whatsapp;
 pub mod fulfillment;
 pub mod export;
 pub mod crm;
 pub mod fluent;
+pub mod links;
 pub mod doctor;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, PoolError};
-use postgres_types::ToSql;
+use postgres_types::{Json, ToSql};
 use scopeguard::ScopeGuard;
 use tokio::time::timeout;
 use tokio_postgres::Row;
@@ -42,21 +45,20 @@ const ANSWER_MAX: Duration = Duration::from_secs(35);
 pub struct Store {
     pool: Pool,
     answer_max: Duration,
+    /// Who asks for the changes that are made by it.
+    asked: Option<asked::Asked>,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("pool", &self.pool.status()).field("answer_max", &self.answer_max).finish()
+        let Self { pool, answer_max, asked } = self;
+        let pool = pool.status();
+        f.debug_struct("Store")
+            .field("pool", &pool)
+            .field("answer_max", answer_max)
+            .field("asked", &asked.is_some())
+            .finish()
     }
-}
-
-tokio::task_local! {
-    static ASKER: String;
-}
-
-/// Runs what this one asked for: where a statement on its way asks the database who asks, this is the answer.
-pub async fn asked_by<T>(name: String, does: impl Future<Output = T>) -> T {
-    ASKER.scope(name, does).await
 }
 
 /// A statement that did not come through.
@@ -177,7 +179,7 @@ fn discreet(answer: &DbError) -> String {
 impl Store {
     /// A store over a pool made by [`connect::Database::pool`].
     pub fn new(pool: Pool) -> Self {
-        Self { pool, answer_max: ANSWER_MAX }
+        Self { pool, answer_max: ANSWER_MAX, asked: None }
     }
 
     /// The same, that waits no longer than this for an answer.
@@ -194,12 +196,7 @@ impl Store {
         parameters: &[&(dyn ToSql + Sync)],
         what: impl Fn() -> String,
     ) -> Result<Vec<Row>, StoreError> {
-        let asker = ASKER.try_with(Clone::clone).ok();
-        self.on_connection(what, async |connection| match &asker {
-            Some(asker) => rows_asked(connection, asker, sql, parameters).await,
-            None => rows_on(connection, sql, parameters).await,
-        })
-        .await
+        self.on_connection(what, async |connection| rows_on(connection, sql, parameters).await).await
     }
 
     /// Does something on a connection of the pool. A connection that does not answer in time, or whose answer nobody waits
@@ -234,21 +231,9 @@ pub(crate) async fn rows_on(
     connection.query(&statement, parameters).await
 }
 
-/// The same in a transaction of its own that knows who asks.
-async fn rows_asked(
-    connection: &mut Object,
-    asker: &str,
-    sql: &str,
-    parameters: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<Row>, tokio_postgres::Error> {
-    const ASKER: &str = "select set_config('rowcall.asker', $1, true)";
-    let transaction = connection.transaction().await?;
-    let statement = transaction.prepare_cached(ASKER).await?;
-    transaction.query(&statement, &[&asker]).await?;
-    let statement = transaction.prepare_cached(sql).await?;
-    let rows = transaction.query(&statement, parameters).await?;
-    transaction.commit().await?;
-    Ok(rows)
+/// The JSON that a function answered; nothing where it answered null.
+pub(crate) fn json(row: &Row) -> Option<serde_json::Value> {
+    row.get::<_, Option<Json<serde_json::Value>>>(0).map(|Json(value)| value)
 }
 
 /// A table that changed under a prepared statement, or a pooler that lost it, makes its plan useless; the next try

@@ -165,27 +165,28 @@ impl Store {
 
     /// `rowcall.retry(queue, key)`; the answer in words.
     pub async fn retry(&self, queue: &str, key: &str) -> Result<String, StoreError> {
-        self.said("select rowcall.retry($1, $2)", &[&queue, &key], "retry a row").await
+        self.said("select to_jsonb(rowcall.retry($1, $2))", &[&queue, &key], "retry a row").await
     }
 
     /// `rowcall.cancel(queue, key)`; the answer in words.
     pub async fn cancel(&self, queue: &str, key: &str) -> Result<String, StoreError> {
-        self.said("select rowcall.cancel($1, $2)", &[&queue, &key], "cancel a row").await
+        self.said("select to_jsonb(rowcall.cancel($1, $2))", &[&queue, &key], "cancel a row").await
     }
 
     /// `rowcall.resolve(queue, key, verdict, note)`; the answer in words.
     pub async fn resolve(&self, queue: &str, key: &str, verdict: &str, note: &str) -> Result<String, StoreError> {
-        self.said("select rowcall.resolve($1, $2, $3, $4)", &[&queue, &key, &verdict, &note], "resolve a row").await
+        self.said("select to_jsonb(rowcall.resolve($1, $2, $3, $4))", &[&queue, &key, &verdict, &note], "resolve a row")
+            .await
     }
 
     /// `rowcall.pause(queue, reason)`; the answer in words.
     pub async fn pause(&self, queue: &str, reason: &str) -> Result<String, StoreError> {
-        self.said("select rowcall.pause($1, $2)", &[&queue, &reason], "pause a queue").await
+        self.said("select to_jsonb(rowcall.pause($1, $2))", &[&queue, &reason], "pause a queue").await
     }
 
     /// `rowcall.resume(queue)`; the answer in words.
     pub async fn resume(&self, queue: &str) -> Result<String, StoreError> {
-        self.said("select rowcall.resume($1)", &[&queue], "resume a queue").await
+        self.said("select to_jsonb(rowcall.resume($1))", &[&queue], "resume a queue").await
     }
 
     /// What a function of the operator's answers, in words.
@@ -195,8 +196,8 @@ impl Store {
         given: &[&(dyn ToSql + Sync)],
         what: &'static str,
     ) -> Result<String, StoreError> {
-        let rows = self.rows(sql, given, || what.to_owned()).await?;
-        Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+        let answer = self.change(sql, given, what).await?;
+        Ok(answer.as_str().unwrap_or_default().to_owned())
     }
 }
 

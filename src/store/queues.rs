@@ -79,8 +79,59 @@ pub static FLUENT: Statements = Statements {
     only_reads: true,
 };
 
+/// Orders whose status is changed at Fienta too: `public.orders`. They share the codes' account.
+pub static ORDERS: Statements = Statements {
+    queue: "orders",
+    claim: include_str!("../../sql/queues/orders/claim.sql"),
+    settle: include_str!("../../sql/queues/orders/settle.sql"),
+    stands: include_str!("../../sql/queues/orders/stands.sql"),
+    next: None,
+    only_reads: false,
+};
+
+/// Monitoring: `public.fienta_checks`, one row. The codes here are compared with those in Fienta.
+pub static FIENTA_CHECKS: Statements = Statements {
+    queue: "fienta_checks",
+    claim: include_str!("../../sql/queues/fienta_checks/claim.sql"),
+    settle: include_str!("../../sql/queues/fienta_checks/settle.sql"),
+    stands: include_str!("../../sql/queues/fienta_checks/stands.sql"),
+    next: None,
+    only_reads: true,
+};
+
+/// Short links: `public.links`.
+pub static LINKS: Statements = Statements {
+    queue: "links",
+    claim: include_str!("../../sql/queues/links/claim.sql"),
+    settle: include_str!("../../sql/queues/links/settle.sql"),
+    stands: include_str!("../../sql/queues/links/stands.sql"),
+    next: None,
+    only_reads: false,
+};
+
+/// Organizations that an outside system is told of: `public.organizations`.
+pub static ORGANIZATIONS: Statements = Statements {
+    queue: "organizations",
+    claim: include_str!("../../sql/queues/organizations/claim.sql"),
+    settle: include_str!("../../sql/queues/organizations/settle.sql"),
+    stands: include_str!("../../sql/queues/organizations/stands.sql"),
+    next: None,
+    only_reads: false,
+};
+
 /// Every queue of this build.
-pub static ALL: [&Statements; 6] = [&CODES, &ACTIONS, &FULFILLMENT_LOGS, &CRM_SYNC_QUEUE, &CRM_ORDERS, &FLUENT];
+pub static ALL: [&Statements; 10] = [
+    &CODES,
+    &ACTIONS,
+    &FULFILLMENT_LOGS,
+    &CRM_SYNC_QUEUE,
+    &CRM_ORDERS,
+    &FLUENT,
+    &ORDERS,
+    &FIENTA_CHECKS,
+    &LINKS,
+    &ORGANIZATIONS,
+];
 
 /// The queue of that name.
 pub fn named(queue: &str) -> Option<&'static Statements> {

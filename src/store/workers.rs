@@ -51,11 +51,19 @@ impl Store {
 
     /// Removes history past its time, a batch at a time. Returns how many rows went.
     pub async fn prune(&self) -> Result<u64, StoreError> {
-        const SQL: &str = include_str!("../../sql/statements/prune.sql");
+        self.remove(include_str!("../../sql/statements/prune.sql"), "prune history").await
+    }
+
+    /// Removes answers past their time, a batch at a time. Returns how many rows went.
+    pub async fn prune_answers(&self) -> Result<u64, StoreError> {
+        self.remove(include_str!("../../sql/statements/prune_answers.sql"), "prune answers").await
+    }
+
+    async fn remove(&self, sql: &str, what: &'static str) -> Result<u64, StoreError> {
         self.on_connection(
-            || "prune history".to_owned(),
+            || what.to_owned(),
             async |connection| {
-                let statement = connection.prepare_cached(SQL).await?;
+                let statement = connection.prepare_cached(sql).await?;
                 connection.execute(&statement, &[]).await
             },
         )

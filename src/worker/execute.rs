@@ -235,6 +235,8 @@ impl Attempt {
     fn delay(&self, job: &Job, outcome: &Outcome, probe_in: Option<Duration>) -> Duration {
         let chance = rand::random::<f64>();
         match (outcome.delay, outcome.verdict) {
+            // What a provider asks for counts where it is longer than the queue's own delay: a repeat spends an attempt.
+            (Some(delay), Verdict::Retry) => delay.max(retry::delay(&self.policy.retry_delays, job.attempt, chance)),
             (Some(delay), _) => delay,
             (None, Verdict::Wait) => match (probe_in, outcome.fault) {
                 (Some(probe_in), _) => probe_in.min(WAIT_MAX).mul_f64(1.0 + 0.1 * chance),

@@ -26,6 +26,9 @@ const SETTLEMENTS_MAX: usize = 4096;
 /// Rows that wait behind a breaker, or for settings, are told why and come back after this long at the latest.
 pub(super) const WAIT_MAX: Duration = Duration::from_mins(1);
 
+/// How long a queue leaves it to those that share its target to go first. What it claims starts no sooner than its rate allows.
+pub(super) const YIELD: Duration = Duration::from_millis(100);
+
 /// One queue as one worker works it.
 #[derive(Debug)]
 pub struct Lane {
@@ -58,8 +61,10 @@ pub(super) struct Slot(Arc<Lane>);
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::AcqRel);
-        if self.0.hungry.load(Ordering::Acquire) {
-            self.0.woken.notify_one();
+        match self.0.hungry.load(Ordering::Acquire) {
+            true if self.0.policy().yields() => self.0.wake_in(YIELD),
+            true => self.0.woken.notify_one(),
+            false => {}
         }
     }
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::Worker;
 use super::claim::sleep_until;
-use super::lane::Lane;
+use super::lane::{Lane, YIELD};
 use crate::failure::{Failure, Fault};
 use crate::outcome::Verdict;
 use crate::retry;
@@ -190,7 +190,11 @@ impl Settler {
         }
         let ways: std::collections::HashMap<&str, &str> =
             settled.iter().map(|s| (s.key.as_str(), s.settled_as.as_str())).collect();
-        let mut wake = bounded;
+        let yields = self.lane.policy().yields();
+        if yields {
+            self.lane.wake_in(YIELD);
+        }
+        let mut wake = bounded && !yields;
         for settlement in batch {
             let key = settlement.job.key.as_str();
             match ways.get(key).copied() {
@@ -203,7 +207,7 @@ impl Settler {
                 }
                 Some("superseded") => {
                     debug!(queue = settlement.job.queue, key, "The request had changed; the newest one is next");
-                    wake = true;
+                    wake = !yields;
                 }
                 Some("retry" | "wait") => self.lane.wake_in(settlement.delay),
                 Some(_) => {}

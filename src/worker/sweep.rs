@@ -1,6 +1,6 @@
 //! The sweep: every so often, look at everything, whether or not a bell rang; and keep the house.
 //!
-//! It reads the policies again, wakes every lane, prunes history, and tells the monitor that all this worked.
+//! It reads the policies again, wakes every lane, prunes history and answers, and tells the monitor that all this worked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +49,7 @@ async fn sweep(worker: &Worker) -> Result<(), StoreError> {
     }
     while worker.store.prune().await? >= 10_000 {}
     while worker.store.prune_runs().await? >= 10_000 {}
+    while worker.store.prune_answers().await? >= 10_000 {}
     Ok(())
 }
 

@@ -476,7 +476,7 @@ async fn a_browser_answers_actions_that_a_policy_shows_it_and_nothing_else() {
     migrate::apply(&database).await.unwrap();
     let rows = Rows::on(scratch).await;
     let published = "select string_agg(tablename, ' ' order by tablename) from pg_publication_tables where pubname = 'supabase_realtime'";
-    let tables = "actions codes crm_sync_queue enrollments fluent_sync_status fulfillment_logs messages orders";
+    let tables = "actions codes crm_sync_queue enrollments fluent_sync_status fulfillment_logs links messages orders organizations";
     assert_eq!(rows.text(published).await, tables);
     let bare = "select count(*) from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and not relrowsecurity";
     assert_eq!(rows.text(bare).await, "0");

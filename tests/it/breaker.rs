@@ -79,7 +79,7 @@ async fn a_queue_without_its_password_waits_and_says_so() {
     db.eventually(
         "every row says what is missing",
         "(select count(*) = 5 from codes where claimed_by is null
-             and error_message = 'Fienta is not configured: codes wait until FIENTA_PASSWORD is set.')",
+             and error_message = 'Fienta is not configured: codes and orders wait until FIENTA_PASSWORD is set.')",
     )
     .await;
     assert_eq!(db.get::<i64>("select count(*) from codes where attempts > 0 or claim_token is not null").await, 0);

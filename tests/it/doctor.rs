@@ -116,7 +116,7 @@ async fn what_the_doctor_prints_mends_what_it_found() {
         ("alter table public.codes disable row level security", "it is off for public.codes"),
         ("select rowcall.pause('codes', 'the site moves')", "the site moves"),
         ("delete from rowcall.queues where queue = 'codes'", "has no row for it"),
-        ("delete from rowcall.targets where target = 'fienta'", "has no row for it"),
+        ("delete from rowcall.targets where target = 'links'", "has no row for it"),
         ("alter table public.codes alter column id drop identity", "public.codes.id has no default"),
     ] {
         scratch.sql(damage).await;
@@ -201,13 +201,14 @@ async fn a_provider_that_is_not_configured_here_is_named() {
         ("FIENTA_CLI", "no-such-program-anywhere --fast"),
         ("FIENTA_CLI_DIR", "/does/not/exist"),
     ] {
-        let problem = only(examine_with(&scratch, &[(variable, value)]));
-        assert_eq!(problem.check, "provider of codes");
-        assert!(problem.found.contains(variable), "{problem:?}");
+        let problems = examine_with(&scratch, &[(variable, value)]);
+        let checks: Vec<_> = problems.iter().map(|problem| problem.check.as_str()).collect();
+        assert_eq!(checks, ["provider of codes", "provider of orders", "provider of fienta_checks"]);
+        assert!(problems.iter().all(|problem| problem.found.contains(variable)), "{problems:?}");
     }
     // Where a live worker has the settings, nothing waits.
     scratch
-        .sql("insert into rowcall.workers (id, host, pid, version, queues) values (gen_random_uuid(), 'h', 1, '0', '{codes}')")
+        .sql("insert into rowcall.workers (id, host, pid, version, queues) values (gen_random_uuid(), 'h', 1, '0', '{codes,orders,fienta_checks}')")
         .await;
     assert!(examine_with(&scratch, &[("FIENTA_EMAIL", "")]).is_empty());
 }

@@ -313,7 +313,7 @@ async fn wrong_settings_spend_nothing_and_are_named() {
         let outcome = Fienta::new(settings).execute(&job, &limits(Duration::from_mins(1))).await;
         assert_fault(&outcome, fault, false);
         let message = outcome.error.unwrap();
-        assert!(message.contains(name) && message.contains("codes wait until"), "{message}");
+        assert!(message.contains(name) && message.contains("codes and orders wait until"), "{message}");
     }
     assert!(fake.effects().is_empty() && fake.has("A"));
 }
@@ -331,7 +331,7 @@ async fn what_is_missing_is_said_before_anything_runs() {
     let missing = Fienta::new(settings).ready().unwrap_err();
     assert_eq!(
         missing,
-        "Fienta is not configured: codes wait until FIENTA_EMAIL, FIENTA_PASSWORD, FIENTA_EVENT_ID is set."
+        "Fienta is not configured: codes and orders wait until FIENTA_EMAIL, FIENTA_PASSWORD, FIENTA_EVENT_ID is set."
     );
     assert_eq!(Fienta::new(Fake::new().settings()).ready(), Ok(()));
 }

@@ -423,7 +423,7 @@ async fn a_browser_sees_what_a_policy_shows_and_asks_for_no_bundle() {
     let published = "select string_agg(tablename, ' ' order by tablename) from pg_publication_tables where pubname = 'supabase_realtime'";
     assert_eq!(
         rows.text(published).await,
-        "actions codes crm_sync_queue enrollments fluent_sync_status fulfillment_logs messages orders"
+        "actions codes crm_sync_queue enrollments fluent_sync_status fulfillment_logs links messages orders organizations"
     );
     rows.run(
         "create policy own_orders on orders to authenticated using (true) with check (true);

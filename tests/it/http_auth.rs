@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::scratch::Scratch;
 use crate::web::{ADMIN, READER, Web, locked, open, raw, refused, told};
 
-const SECRET: &str = "the-hs256-secret-of-a-supabase-project";
+pub(crate) const SECRET: &str = "the-hs256-secret-of-a-supabase-project";
 
 /// Asks for something that only an admin may, and that changes nothing.
 fn retry(web: &Web) -> RequestBuilder {
@@ -165,7 +165,7 @@ async fn another_address_than_this_machines_needs_the_admins_token() {
     assert!(bind(locked()).await.is_ok());
 }
 
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
@@ -179,7 +179,7 @@ fn jwt(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> Strin
     format!("{message}.{}", part(&sign(message.as_bytes())))
 }
 
-fn hs256(claims: &Value, secret: &[u8]) -> String {
+pub(crate) fn hs256(claims: &Value, secret: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     jwt(&json!({ "alg": "HS256", "typ": "JWT" }), claims, |message| hmac::sign(&key, message).as_ref().to_vec())
 }
@@ -230,7 +230,7 @@ async fn who_changes_something_is_kept() {
         (bearer(json!({})), "service_role"),
         (bearer(json!({ "sub": "" })), "service_role"),
     ] {
-        assert_eq!(told(pause(&web, "codes").bearer_auth(&token)).await.0, 200);
+        assert_eq!(told(pause(&web, "codes").bearer_auth(&token)).await.0, 200, "{name}");
         assert_eq!(scratch.text("select paused_by from rowcall.queues where queue = 'codes'").await, name);
         assert_eq!(told(retry(&web).bearer_auth(&token)).await.0, 200);
     }

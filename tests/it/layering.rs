@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The words: no I/O, and they know only each other.
-const WORDS: [&str; 10] =
-    ["job", "outcome", "failure", "queue", "retry", "rate", "schedule", "readiness", "notice", "sheet"];
+const WORDS: [&str; 11] =
+    ["job", "outcome", "failure", "queue", "retry", "rate", "schedule", "readiness", "notice", "sheet", "link"];
 
 /// What each layer may import of this crate, besides itself and the words.
 const LAYERS: [(&str, &[&str]); 8] = [

@@ -221,7 +221,8 @@ async fn a_row_or_queue_that_does_not_exist_gets_a_hint() {
         [&["retry", "x", "1"][..], &["cancel", "x", "1"], &["pause", "x", "--reason", "y"], &["resume", "x"]]
     {
         let text = scratch.rowcall(arguments).refusal();
-        let queues = "actions, codes, crm_orders, crm_sync_queue, fluent_sync_status, fulfillment_logs";
+        let queues = "actions, codes, crm_orders, crm_sync_queue, fienta_checks, fluent_sync_status, fulfillment_logs, links, \
+                      orders, organizations";
         assert_eq!(text, format!("rowcall: there is no queue x\n  hint: queues: {queues}\n"));
     }
 }

@@ -138,6 +138,9 @@ impl Scratch {
             ("FLUENT_API_URL", "http://127.0.0.1:9"),
             ("FLUENT_API_USERNAME", "agent"),
             ("FLUENT_API_PASSWORD", "abcd EFGH 1234 ijkl MNOP 5678"),
+            ("LINKS_BASE_URL", "http://localhost:8000"),
+            ("ORGANIZATION_SYNC_URL", "https://sync.example.com/hook"),
+            ("ORGANIZATION_SYNC_SECRET", rowcall::sandbox::webhook::SECRET),
             // Tests run side by side, and there is one port 8000.
             ("ENABLE_MONITORING", "false"),
         ]);

@@ -134,7 +134,7 @@ due as materialized (
             l.claim_token is null as is_fresh,
             l.accepted_at is not null
             or coalesce(l.claim_token = any (array(select f.own from fence as f)), false)
-            or (o.network is not distinct from 'AT-iShare' and rowcall.is_paid(o.status)) as is_wanted,
+            or (o.network is not distinct from 'AT-iShare' and rowcall.is_paid(rowcall.order_standing(o.status, o.metadata))) as is_wanted,
             coalesce(l.claim_token <> $3::uuid, false) as uncertain,
             case when l.claim_token <> all (array(select f.own from fence as f)) then l.claimed_by end as lost_by,
             case when l.claim_token is null then o.network else l.network end as network,

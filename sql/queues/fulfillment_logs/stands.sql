@@ -12,7 +12,7 @@ select exists (
           l.accepted_at is not null
           or (
               o.network is not distinct from 'AT-iShare'
-              and rowcall.is_paid(o.status)
+              and rowcall.is_paid(rowcall.order_standing(o.status, o.metadata))
               and (
                   substr($3::uuid::text, 15, 1) = 'e'
                   or (o.phone_number, o.package) is not distinct from (l.phone_number, l.package)

@@ -6,15 +6,16 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use crate::http::App;
+use crate::http::asking::Asking;
 use crate::http::body::{Object, Part};
 use crate::http::errors::Refusal;
 
 /// `POST /action-feedback`: taken, and the reply goes out on its own; the answer is what the function told of it.
 pub(super) async fn feedback(
-    State(app): State<App>,
+    Asking(store): Asking,
     Object(payload): Object,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let answer = app.store.submit_action_feedback(Value::Object(payload)).await?;
+    let answer = store.submit_action_feedback(Value::Object(payload)).await?;
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::http::App;
+use crate::http::asking::Asking;
 use crate::http::body::{Fields, Object};
 use crate::http::errors::Refusal;
 use crate::store::crm::Standing;
@@ -24,17 +25,21 @@ pub(super) async fn status(State(app): State<App>) -> Result<Json<Value>, Refusa
 }
 
 /// `POST /api/cron` with `action=trigger&job=…`, `action=test` or `action=sync`, as a form or as JSON.
-pub(super) async fn run(State(app): State<App>, Fields(fields): Fields) -> Result<Json<Value>, Refusal> {
+pub(super) async fn run(Asking(store): Asking, Fields(fields): Fields) -> Result<Json<Value>, Refusal> {
     let field = |name: &str| fields.get(name).and_then(Value::as_str);
-    Ok(Json(app.store.run_cron(field("action"), field("job")).await?))
+    Ok(Json(store.run_cron(field("action"), field("job")).await?))
 }
 
 /// `POST /api/cron/sync` with `{"queueId": …}`: runs this row now, and answers what became of it. 200 completed; 422 failed for
 /// good; 503 not done, tried again by itself; 202 not ended within two thirds of the server's time, watch the row.
-pub(super) async fn sync(State(app): State<App>, Object(payload): Object) -> Result<Response, Refusal> {
+pub(super) async fn sync(
+    State(app): State<App>,
+    Asking(store): Asking,
+    Object(payload): Object,
+) -> Result<Response, Refusal> {
     let gone = || Refusal::not_found("the row is gone");
     let until = Instant::now() + app.limits.answer * 2 / 3;
-    let started = app.store.start_crm_sync(Value::Object(payload)).await?.ok_or_else(gone)?;
+    let started = store.start_crm_sync(Value::Object(payload)).await?.ok_or_else(gone)?;
     loop {
         let (mut standing, told) = app.store.crm_sync_outcome(&started).await?.ok_or_else(gone)?;
         if !standing.has_ended && started.held_up.is_some() {

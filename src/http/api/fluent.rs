@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::http::App;
+use crate::http::asking::Asking;
 use crate::http::auth::{Role, role_of};
 use crate::http::body::{Asked, Object};
 use crate::http::errors::Refusal;
@@ -32,10 +33,14 @@ struct SyncAsked {
 
 /// `POST /api/fluent/sync` with `{"dateFilter": "2025-10-17"}` or `{"full": true}`: document 5's answer once the sync has
 /// ended; 202 with the sync when that takes longer than a request may wait; 500 with what keeps it, if something does.
-pub(super) async fn sync(State(app): State<App>, Object(asked): Object) -> Result<(StatusCode, Json<Value>), Refusal> {
+pub(super) async fn sync(
+    State(app): State<App>,
+    Asking(store): Asking,
+    Object(asked): Object,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
     let asked: SyncAsked = serde_json::from_value(Value::Object(asked))
         .map_err(|error| Refusal::bad_request("invalid", format!("this asks for no sync: {error}")).hint(EXAMPLE))?;
-    let key = app.store.start_fluent_sync(day(asked.date_filter.as_deref())?, asked.full == Some(true)).await?;
+    let key = store.start_fluent_sync(day(asked.date_filter.as_deref())?, asked.full == Some(true)).await?;
     let until = Instant::now() + app.limits.wait;
     loop {
         let Some(sync) = app.store.fluent_sync(&key).await? else {

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use tracing::{error, info};
 
 use crate::http::App;
+use crate::http::asking::Asking;
 use crate::http::body::{Asked, Object};
 use crate::http::errors::Refusal;
 use crate::sheet;
@@ -53,18 +54,18 @@ pub(super) async fn status(
 }
 
 /// `POST /api/orders/fulfillment` with `{"action": "trigger" | "retry", "orderId": "…", "force"?: true, "note"?: "…"}`.
-pub(super) async fn act(State(app): State<App>, Object(body): Object) -> Result<(StatusCode, Json<Value>), Refusal> {
+pub(super) async fn act(Asking(store): Asking, Object(body): Object) -> Result<(StatusCode, Json<Value>), Refusal> {
     let action = text(&body, "action")?.ok_or_else(|| missing("action"))?;
     let order = text(&body, "orderId")?.ok_or_else(|| missing("orderId"))?;
     let answer = match action {
-        "trigger" => app.store.trigger_fulfillment(order).await?,
+        "trigger" => store.trigger_fulfillment(order).await?,
         "retry" => {
             let force = match body.get("force") {
                 None | Some(Value::Null) => false,
                 Some(Value::Bool(force)) => *force,
                 Some(_) => return Err(invalid("force must be true or false")),
             };
-            app.store.retry_fulfillment(order, force, text(&body, "note")?).await?
+            store.retry_fulfillment(order, force, text(&body, "note")?).await?
         }
         _ => return Err(invalid("action must be trigger or retry")),
     };

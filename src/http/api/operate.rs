@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::http::App;
+use crate::http::asking::Asking;
 use crate::http::body::{Asked, Object, Part};
 use crate::http::errors::Refusal;
 use crate::store::operator::{Attempt, HistoryFilter, Status};
@@ -51,32 +52,32 @@ pub(super) fn bounded(limit: Option<i64>) -> Result<i64, Refusal> {
 
 /// `POST /api/queues/{queue}/pause` with `{"reason": "…"}`.
 pub(super) async fn pause(
-    State(app): State<App>,
+    Asking(store): Asking,
     Part(queue): Part<String>,
     Object(body): Object,
 ) -> Result<Json<Value>, Refusal> {
-    said(&app.store.pause(&queue, reason(&body)).await?)
+    said(&store.pause(&queue, reason(&body)).await?)
 }
 
 /// `POST /api/queues/{queue}/resume`
-pub(super) async fn resume(State(app): State<App>, Part(queue): Part<String>) -> Result<Json<Value>, Refusal> {
-    said(&app.store.resume(&queue).await?)
+pub(super) async fn resume(Asking(store): Asking, Part(queue): Part<String>) -> Result<Json<Value>, Refusal> {
+    said(&store.resume(&queue).await?)
 }
 
 /// `POST /api/queues/{queue}/rows/{key}/retry`
 pub(super) async fn retry(
-    State(app): State<App>,
+    Asking(store): Asking,
     Part((queue, key)): Part<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    said(&app.store.retry(&queue, &key).await?)
+    said(&store.retry(&queue, &key).await?)
 }
 
 /// `POST /api/queues/{queue}/rows/{key}/cancel`
 pub(super) async fn cancel(
-    State(app): State<App>,
+    Asking(store): Asking,
     Part((queue, key)): Part<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    said(&app.store.cancel(&queue, &key).await?)
+    said(&store.cancel(&queue, &key).await?)
 }
 
 /// Why something is paused; the function refuses a body that does not say.
@@ -86,12 +87,12 @@ pub(super) fn reason(body: &Map<String, Value>) -> &str {
 
 /// `POST /api/queues/{queue}/rows/{key}/resolve` with `{"verdict": "done" | "failed", "note": "…"}`.
 pub(super) async fn resolve(
-    State(app): State<App>,
+    Asking(store): Asking,
     Part((queue, key)): Part<(String, String)>,
     Object(body): Object,
 ) -> Result<Json<Value>, Refusal> {
     let given = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    said(&app.store.resolve(&queue, &key, given("verdict"), given("note")).await?)
+    said(&store.resolve(&queue, &key, given("verdict"), given("note")).await?)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every verb ends with it")]

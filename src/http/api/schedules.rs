@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::operate::{bounded, reason, said};
 use crate::http::App;
+use crate::http::asking::Asking;
 use crate::http::body::{Asked, Object, Part};
 use crate::http::errors::Refusal;
 use crate::store::schedules::operator::{PastRun, Schedule};
@@ -33,20 +34,20 @@ pub(super) async fn runs(
 }
 
 /// `POST /api/schedules/{name}/run`
-pub(super) async fn run(State(app): State<App>, Part(name): Part<String>) -> Result<Json<Value>, Refusal> {
-    said(&app.store.run_schedule(&name).await?)
+pub(super) async fn run(Asking(store): Asking, Part(name): Part<String>) -> Result<Json<Value>, Refusal> {
+    said(&store.run_schedule(&name).await?)
 }
 
 /// `POST /api/schedules/{name}/pause` with `{"reason": "…"}`.
 pub(super) async fn pause(
-    State(app): State<App>,
+    Asking(store): Asking,
     Part(name): Part<String>,
     Object(body): Object,
 ) -> Result<Json<Value>, Refusal> {
-    said(&app.store.pause_schedule(&name, reason(&body)).await?)
+    said(&store.pause_schedule(&name, reason(&body)).await?)
 }
 
 /// `POST /api/schedules/{name}/resume`
-pub(super) async fn resume(State(app): State<App>, Part(name): Part<String>) -> Result<Json<Value>, Refusal> {
-    said(&app.store.resume_schedule(&name).await?)
+pub(super) async fn resume(Asking(store): Asking, Part(name): Part<String>) -> Result<Json<Value>, Refusal> {
+    said(&store.resume_schedule(&name).await?)
 }

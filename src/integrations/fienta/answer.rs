@@ -133,20 +133,20 @@ impl Refusal {
         if self.is_about_event {
             return failure(
                 Fault::Configuration,
-                format!("Fienta does not know the event{quote}; codes wait until FIENTA_EVENT_ID is right."),
+                format!("Fienta does not know the event{quote}; codes and orders wait until FIENTA_EVENT_ID is right."),
             );
         }
         match self.kind {
             Kind::Auth => failure(
                 Fault::Credentials,
                 format!(
-                    "Fienta refused the login{quote}; codes wait until FIENTA_EMAIL and FIENTA_PASSWORD are right."
+                    "Fienta refused the login{quote}; codes and orders wait until FIENTA_EMAIL and FIENTA_PASSWORD are right."
                 ),
             ),
             // It may have noticed only after the last click.
             Kind::SiteChanged => failure(
                 Fault::Outage,
-                format!("The Fienta CLI no longer understands the site{quote}; codes wait until the CLI is updated."),
+                format!("The Fienta CLI no longer understands the site{quote}; codes and orders wait until the CLI is updated."),
             )
             .uncertain(),
             Kind::RateLimited => {
@@ -194,7 +194,7 @@ fn not_started(reason: &NotStarted) -> Failure {
     };
     failure(
         Fault::Configuration,
-        format!("The Fienta CLI was not started: {reason}; codes wait until {setting} is right."),
+        format!("The Fienta CLI was not started: {reason}; codes and orders wait until {setting} is right."),
     )
 }
 

@@ -1,7 +1,7 @@
 //! The proof: what `list` shows, and whether a request is in effect there.
 //!
 //! `{"ok":true,"data":{"codes":[{"code","id","discount_percent","discount_amount","max_uses","expires_at","description",
-//! "edit_url"}…]}}`. Every field but the code may be missing, and values may be numbers or strings.
+//! "edit_url","used"}…]}}`. Every field but the code may be missing, and values may be numbers or strings.
 
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -18,6 +18,22 @@ pub(super) struct Listed {
     code: String,
     terms: Terms,
     place: Place,
+    used: Option<u64>,
+}
+
+impl Listed {
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// How often it was used, where `list` says so.
+    pub(super) fn used(&self) -> Option<u64> {
+        self.used
+    }
 }
 
 /// Where a code is found in Fienta: what of an answer may go into the row's metadata.
@@ -76,7 +92,8 @@ fn listed(fields: &Map<String, Value>) -> Option<Listed> {
         expires_at: text("expires_at").and_then(|text| Expiry::parse_shown(&text)),
         description: text("description"),
     };
-    Some(Listed { code: text("code")?, terms, place: Place::of(fields) })
+    let used = text("used").and_then(|text| text.trim().parse().ok());
+    Some(Listed { code: text("code")?, terms, place: Place::of(fields), used })
 }
 
 /// A string, or a number as text.

@@ -1,4 +1,5 @@
-//! Fienta discount codes: create, update, rename and delete, by the CLI that drives Fienta's site.
+//! Fienta: discount codes are created, updated, renamed and deleted, and orders get another status (`order.rs`), by the CLI that
+//! drives Fienta's site.
 //!
 //! Fienta has no interface for codes, so a Node/Playwright program does the clicking; it has no idempotency key either.
 //! So nothing is believed but a plain answer, and where there is none (time limit, signal, crash, exit 0 without a word,
@@ -8,7 +9,10 @@
 //! lease that is not renewed must be longer. That one operation runs at a time is the queue's business, not ours.
 
 mod answer;
+mod check;
+mod cli;
 mod listing;
+mod order;
 mod request;
 mod terms;
 
@@ -16,14 +20,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use self::answer::{AGAIN, Kind, Said, failure, interrupted, last_words};
+pub use self::check::Checks;
+use self::cli::{Cli, not_known, rest, uncertain_if};
 use self::listing::{Place, Standing};
+pub use self::order::Orders;
 use self::request::Request;
-use super::command::{Command, NotStarted, OUTPUT_BYTES_MAX, can_start};
-use super::redact::Redactor;
+use super::command::OUTPUT_BYTES_MAX;
 use super::{Integration, Limits};
 use crate::failure::{Failure, Fault};
 use crate::job::Job;
@@ -55,8 +61,7 @@ pub struct Settings {
 /// Runs the operations of the queue `codes`.
 #[derive(Debug)]
 pub struct Fienta {
-    settings: Settings,
-    redactor: Redactor,
+    cli: Cli,
 }
 
 /// Why `list` has to decide.
@@ -71,36 +76,12 @@ enum Doubt {
 
 impl Fienta {
     /// The integration with these settings; an empty setting counts as missing.
-    pub fn new(mut settings: Settings) -> Self {
-        let is_set = |value: &String| !value.is_empty();
-        settings.email = settings.email.filter(is_set);
-        settings.event_id = settings.event_id.filter(is_set);
-        settings.password = settings.password.filter(|password| !password.expose_secret().is_empty());
-        let secrets = [settings.email.as_deref(), settings.password.as_ref().map(ExposeSecret::expose_secret)];
-        let redactor = Redactor::new(secrets.into_iter().flatten());
-        Self { settings, redactor }
-    }
-
-    fn missing(&self) -> Result<(), String> {
-        let settings = &self.settings;
-        let needed = [
-            ("FIENTA_CLI", settings.argv.is_empty()),
-            ("FIENTA_EMAIL", settings.email.is_none()),
-            ("FIENTA_PASSWORD", settings.password.is_none()),
-            ("FIENTA_EVENT_ID", settings.event_id.is_none()),
-        ];
-        let missing: Vec<&str> = needed.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect();
-        if !missing.is_empty() {
-            return Err(format!("Fienta is not configured: codes wait until {} is set.", missing.join(", ")));
-        }
-        if !settings.event_id.as_deref().is_some_and(request::is_id) {
-            return Err("FIENTA_EVENT_ID is not an event's number, like 200100; codes wait until it is.".to_owned());
-        }
-        Ok(())
+    pub fn new(settings: Settings) -> Self {
+        Self { cli: Cli::new(settings) }
     }
 
     async fn perform(&self, job: &Job, limits: &Limits) -> Result<Outcome, Failure> {
-        self.missing().map_err(|missing| uncertain_if(job.uncertain, failure(Fault::Configuration, missing)))?;
+        self.cli.missing().map_err(|missing| uncertain_if(job.uncertain, failure(Fault::Configuration, missing)))?;
         let request = Request::of(job).map_err(|wrong| failure(Fault::Item, wrong.to_string()).unasked())?;
         if limits.stop.is_cancelled() {
             return Err(uncertain_if(job.uncertain, interrupted()));
@@ -113,7 +94,7 @@ impl Fienta {
                 Standing::NotInEffect | Standing::Unshown => rest(limits).await?,
             }
         }
-        let doubt = match self.run(request.argv(), OUTPUT_BYTES_MAX, limits).await {
+        let doubt = match self.cli.run(request.argv(), OUTPUT_BYTES_MAX, limits).await {
             Said::Yes(answer) if names(&answer, &request) => {
                 let data = answer.get("data").and_then(Value::as_object);
                 return Ok(done(data.map(Place::of).unwrap_or_default(), false));
@@ -140,16 +121,13 @@ impl Fienta {
 
     /// Asks `list` whether the request is in effect. Where it cannot say, that is uncertain still.
     async fn read_back(&self, request: &Request, limits: &Limits) -> Result<Standing, Failure> {
-        let failed = |fault, what: String| {
-            let what = format!("It is not known whether the {} took effect: {what}", request.verb());
-            failure(fault, what).uncertain()
-        };
-        match self.run(vec!["list".to_owned()], LIST_BYTES_MAX, limits).await {
+        let failed = |fault, what: String| not_known(fault, request.verb(), &what);
+        match self.cli.run(vec!["list".to_owned()], LIST_BYTES_MAX, limits).await {
             Said::Yes(answer) => match listing::read(&answer) {
                 Some(codes) => Ok(request.standing(codes)),
                 None => Err(failed(
                     Fault::Outage,
-                    "the Fienta CLI lists codes in a form that rowcall does not know. Codes wait until it is updated."
+                    "the Fienta CLI lists codes in a form that rowcall does not know. Codes and orders wait until it is updated."
                         .to_owned(),
                 )),
             },
@@ -157,7 +135,7 @@ impl Fienta {
             Said::Nothing(why) => Err(failed(
                 Fault::Outage,
                 format!(
-                    "`list` of the Fienta CLI {why}. Codes wait until the CLI works, see FIENTA_CLI and FIENTA_CLI_DIR."
+                    "`list` of the Fienta CLI {why}. Codes and orders wait until the CLI works, see FIENTA_CLI and FIENTA_CLI_DIR."
                 ),
             )),
             Said::CutOff(why) => Err(failed(Fault::Transient, format!("`list` of the Fienta CLI {why}; {AGAIN}"))),
@@ -168,7 +146,7 @@ impl Fienta {
                     Fault::Item => Err(failed(
                         Fault::Configuration,
                         format!(
-                            "the Fienta CLI refuses `list`{}. Codes wait until FIENTA_CLI is right.",
+                            "the Fienta CLI refuses `list`{}. Codes and orders wait until FIENTA_CLI is right.",
                             refusal.quote
                         ),
                     )),
@@ -177,43 +155,15 @@ impl Fienta {
             }
         }
     }
-
-    async fn run(&self, mut argv: Vec<String>, output_bytes_max: usize, limits: &Limits) -> Said {
-        let settings = &self.settings;
-        argv.extend(settings.event_id.iter().map(|id| format!("--event-id={id}")));
-        argv.push("--json".to_owned());
-        let env = [
-            ("FIENTA_EMAIL", settings.email.as_deref()),
-            ("FIENTA_PASSWORD", settings.password.as_ref().map(ExposeSecret::expose_secret)),
-            ("FIENTA_EVENT_ID", settings.event_id.as_deref()),
-        ];
-        let command = Command {
-            argv: settings.argv.iter().cloned().chain(argv).map(Into::into).collect(),
-            dir: settings.dir.clone(),
-            env: env.into_iter().filter_map(|(name, value)| Some((name, SecretString::from(value?)))).collect(),
-            output_bytes_max,
-            guard: settings.guard.clone(),
-        };
-        Said::of(&command.run(limits).await, &self.redactor)
-    }
 }
 
 impl Integration for Fienta {
     fn ready(&self) -> Result<(), String> {
-        self.missing()
+        self.cli.missing()
     }
 
     fn examine(&self) -> Result<(), String> {
-        self.missing()?;
-        let Some(program) = self.settings.argv.first() else { return Ok(()) };
-        can_start(program, self.settings.dir.as_deref()).map_err(|reason| match (&self.settings.dir, &reason) {
-            (Some(dir), NotStarted::Dir) => {
-                format!("FIENTA_CLI_DIR {} is not there; codes wait until it is.", dir.display())
-            }
-            _ => {
-                format!("The program {program} of FIENTA_CLI is not there, or not executable; codes wait until it is.")
-            }
-        })
+        self.cli.examine()
     }
 
     fn execute<'a>(&'a self, job: &'a Job, limits: &'a Limits) -> BoxFuture<'a, Outcome> {
@@ -300,16 +250,4 @@ fn names(answer: &Map<String, Value>, request: &Request) -> bool {
         code.eq_ignore_ascii_case(request.code()) || code.eq_ignore_ascii_case(new_code)
     };
     answer.get("code").and_then(Value::as_str).is_none_or(is_asked)
-}
-
-fn uncertain_if(is_uncertain: bool, failure: Failure) -> Failure {
-    if is_uncertain { failure.uncertain() } else { failure }
-}
-
-/// Keeps the spacing between two runs; an error when the worker must stop meanwhile.
-async fn rest(limits: &Limits) -> Result<(), Failure> {
-    tokio::select! {
-        () = tokio::time::sleep(SPACING) => Ok(()),
-        () = limits.stop.cancelled() => Err(interrupted()),
-    }
 }

@@ -31,7 +31,7 @@ pub(super) enum Request {
 /// The request is wrong as it stands on the row.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Wrong(String);
+pub(super) struct Wrong(pub(super) String);
 
 /// `claim.sql`'s payload. The values stay JSON text until their key says what they must be; a number keeps its digits.
 #[derive(Deserialize)]
@@ -136,10 +136,10 @@ fn read_code(name: &str, value: Option<&RawValue>) -> Result<String, Wrong> {
 }
 
 /// The metadata of the row: a key with JSON null counts as absent.
-struct Metadata(BTreeMap<String, Box<RawValue>>);
+pub(super) struct Metadata(BTreeMap<String, Box<RawValue>>);
 
 impl Metadata {
-    fn read(value: Option<&RawValue>) -> Result<Self, Wrong> {
+    pub(super) fn read(value: Option<&RawValue>) -> Result<Self, Wrong> {
         let Some(value) = value else { return Ok(Self(BTreeMap::new())) };
         let mut keys: BTreeMap<String, Box<RawValue>> = serde_json::from_str(value.get()).map_err(|_| {
             Wrong(format!(
@@ -151,12 +151,17 @@ impl Metadata {
         Ok(Self(keys))
     }
 
-    fn get(&self, key: &str) -> Option<&RawValue> {
+    pub(super) fn get(&self, key: &str) -> Option<&RawValue> {
         self.0.get(key).map(AsRef::as_ref)
     }
 
     /// Reads a key; `read` says no by `None`.
-    fn read_key<T>(&self, key: &str, allowed: &str, read: impl Fn(&RawValue) -> Option<T>) -> Result<Option<T>, Wrong> {
+    pub(super) fn read_key<T>(
+        &self,
+        key: &str,
+        allowed: &str,
+        read: impl Fn(&RawValue) -> Option<T>,
+    ) -> Result<Option<T>, Wrong> {
         let Some(value) = self.get(key) else { return Ok(None) };
         read(value).map(Some).ok_or_else(|| {
             let shown = Shown(Some(value));
@@ -180,7 +185,7 @@ impl Metadata {
         }
     }
 
-    fn terms(&self, prefix: &str) -> Result<Terms, Wrong> {
+    pub(super) fn terms(&self, prefix: &str) -> Result<Terms, Wrong> {
         let key = |name: &str| format!("{prefix}{name}");
         let discount_percent =
             self.read_key(&key("discount_percent"), "a number above 0 and up to 100, like 20", |v| {
@@ -237,12 +242,12 @@ impl Metadata {
 }
 
 /// The content of a JSON string.
-fn text(value: &RawValue) -> Option<String> {
+pub(super) fn text(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
 /// The content of a JSON string, or the digits of a JSON number as they were written.
-fn text_or_number(value: &RawValue) -> Option<String> {
+pub(super) fn text_or_number(value: &RawValue) -> Option<String> {
     let json = value.get();
     let is_number = json.starts_with(|c: char| c == '-' || c.is_ascii_digit());
     if is_number { Some(json.to_owned()) } else { text(value) }
@@ -253,7 +258,7 @@ fn number(value: &RawValue) -> Option<Decimal> {
 }
 
 /// A wrong value as it is shown back: the beginning of its JSON, without addresses and phone numbers.
-struct Shown<'a>(Option<&'a RawValue>);
+pub(super) struct Shown<'a>(pub(super) Option<&'a RawValue>);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

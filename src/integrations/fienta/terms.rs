@@ -44,6 +44,34 @@ impl Terms {
         *self == Self::default()
     }
 
+    /// Every one of these that is shown otherwise.
+    pub(super) fn differences(&self, shown: &Self) -> Vec<&'static str> {
+        let Self { discount_percent, discount_amount, max_uses, expires_at, description } = self.clone();
+        let alone = [
+            Self { discount_percent, ..Self::default() },
+            Self { discount_amount, ..Self::default() },
+            Self { max_uses, ..Self::default() },
+            Self { expires_at, ..Self::default() },
+            Self { description, ..Self::default() },
+        ];
+        let differs = alone.iter().filter_map(|one| match one.compare(shown) {
+            Comparison::Differs(key) => Some(key),
+            Comparison::Same | Comparison::Unshown => None,
+        });
+        differs.collect()
+    }
+
+    /// One of them as text, by its key.
+    pub(super) fn value(&self, key: &str) -> Option<String> {
+        match key {
+            "discount_percent" => self.discount_percent.as_ref().map(Decimal::shortest),
+            "discount_amount" => self.discount_amount.as_ref().map(Decimal::shortest),
+            "max_uses" => self.max_uses.as_ref().map(Decimal::shortest),
+            "expires_at" => self.expires_at.as_ref().map(|expiry| expiry.text.clone()),
+            _ => self.description.clone(),
+        }
+    }
+
     /// Compares what was asked with what is shown.
     pub(super) fn compare(&self, shown: &Self) -> Comparison {
         let kind_differs = |asked: &Option<Decimal>, shown: &Option<Decimal>, other: &Option<Decimal>| {

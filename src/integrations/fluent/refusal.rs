@@ -68,7 +68,7 @@ pub(super) fn lost(lost: &Lost) -> Failure {
             Fault::Interrupted,
             "The worker was stopped while it read a page; the sync goes on from there when a worker runs again.",
         ),
-        Cause::Unreachable => failure(
+        Cause::Unreachable | Cause::Closed => failure(
             Fault::Outage,
             format!("The site cannot be reached ({lost}); syncs wait until it can, see FLUENT_API_URL."),
         ),

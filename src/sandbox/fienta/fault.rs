@@ -2,7 +2,7 @@
 //!
 //! `… fault --kind K [--code CODE] [--verb VERB] [--times N] [--seconds S]` queues a fault; each run takes at most one,
 //! the oldest that fits. Without `--verb` it is for operations that change something, so that a read-back by `list`
-//! stays truthful; `--verb list` is for `list`, `--verb any` for all.
+//! and `orders` without a status stays truthful; `--verb list` is for `list`, `--verb order` for that one, `--verb any` for all.
 
 use std::io::{self, Write as _};
 use std::process::{Command, ExitCode, Stdio};
@@ -32,10 +32,10 @@ pub(super) struct Fault {
     /// What goes wrong.
     #[arg(long)]
     kind: Kind,
-    /// Only for this code.
+    /// Only for this code, or this order.
     #[arg(long)]
     code: Option<String>,
-    /// Only for this verb: create, update, rename, delete, list or any.
+    /// Only for this verb: create, update, rename, delete, orders, list, order (which only shows one) or any.
     #[arg(long)]
     verb: Option<String>,
     /// How many runs it happens to.
@@ -85,7 +85,7 @@ pub(super) enum Kind {
 impl Fault {
     pub(super) fn is_for(&self, verb: &str, code: Option<&str>) -> bool {
         let is_verb = match self.verb.as_deref() {
-            None => verb != "list",
+            None => !matches!(verb, "list" | "order"),
             Some("any") => true,
             Some(only) => only == verb,
         };

@@ -95,6 +95,27 @@ enum Verb {
         #[command(flatten)]
         common: Common,
     },
+    /// Show an order, or give it another status.
+    Orders {
+        #[command(flatten)]
+        common: Common,
+        #[arg(long)]
+        id: String,
+        #[arg(long)]
+        status: Option<String>,
+    },
+    /// A customer uses a code; what the real CLI has not.
+    Redeem {
+        #[arg(long)]
+        code: String,
+    },
+    /// A customer orders; what the real CLI has not.
+    Buy {
+        #[arg(long)]
+        id: String,
+        #[arg(long, default_value = "PENDING")]
+        status: String,
+    },
     /// Make coming runs misbehave.
     Fault(Fault),
     /// Outlive the run that started this process, holding its pipes.
@@ -120,8 +141,9 @@ impl Verb {
             | Self::Update { common, .. }
             | Self::Rename { common, .. }
             | Self::Delete { common, .. }
-            | Self::List { common } => Some(common),
-            Self::Fault(_) | Self::Linger => None,
+            | Self::List { common }
+            | Self::Orders { common, .. } => Some(common),
+            Self::Redeem { .. } | Self::Buy { .. } | Self::Fault(_) | Self::Linger => None,
         }
     }
 
@@ -132,6 +154,10 @@ impl Verb {
             Self::Rename { .. } => "rename",
             Self::Delete { .. } => "delete",
             Self::List { .. } => "list",
+            Self::Orders { status: Some(_), .. } => "orders",
+            Self::Orders { status: None, .. } => "order",
+            Self::Redeem { .. } => "redeem",
+            Self::Buy { .. } => "buy",
             Self::Fault(_) => "fault",
             Self::Linger => "linger",
         }
@@ -142,7 +168,8 @@ impl Verb {
             Self::Create { code, .. }
             | Self::Update { code, .. }
             | Self::Rename { code, .. }
-            | Self::Delete { code, .. } => Some(code),
+            | Self::Delete { code, .. }
+            | Self::Orders { id: code, .. } => Some(code),
             _ => None,
         }
     }
@@ -153,6 +180,8 @@ pub fn run(args: FientaArgs) -> ExitCode {
     let FientaArgs { state, delay_ms, verb } = args;
     let ended = State::open(&state).and_then(|state| match &verb {
         Verb::Fault(fault) => state.queue(fault).map(|()| ExitCode::SUCCESS),
+        Verb::Redeem { code } => verbs::redeem(&state, code).map(|()| ExitCode::SUCCESS),
+        Verb::Buy { id, status } => verbs::buy(&state, id, status).map(|()| ExitCode::SUCCESS),
         Verb::Linger => fault::linger(&state),
         operation => operate(&state, operation, delay_ms),
     });

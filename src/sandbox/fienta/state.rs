@@ -1,6 +1,6 @@
 //! The directory that plays Fienta: one file a code, so that an operation costs the same among 5,000 codes as among five.
 //!
-//! `codes/<CODE>.json` · `faults/` what coming runs shall do wrong · `effects.jsonl` one line for every real change ·
+//! `codes/<CODE>.json` · `orders/<ID>.json` · `faults/` what coming runs shall do wrong · `effects.jsonl` one line for every real change ·
 //! `runs.jsonl` one line when a run begins and one when it ends; a run that was killed has no end. The lock is held for a
 //! change only, so the logs show whether the callers kept operations apart by themselves.
 
@@ -28,6 +28,15 @@ pub(super) struct Entry {
     pub(super) expires_at: Option<String>,
     pub(super) description: Option<String>,
     pub(super) edit_url: String,
+    #[serde(default)]
+    pub(super) used: u64,
+}
+
+/// An order as the fake has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Order {
+    pub(super) id: String,
+    pub(super) status: String,
 }
 
 /// The state directory.
@@ -38,7 +47,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn open(dir: &Path) -> Result<Self> {
-        for part in ["codes", "faults"] {
+        for part in ["codes", "orders", "faults"] {
             let part = dir.join(part);
             fs::create_dir_all(&part).with_context(|| format!("create {}", part.display()))?;
         }
@@ -83,6 +92,18 @@ impl State {
     pub(super) fn remove(&self, code: &str) -> Result<()> {
         let path = self.code_path(code);
         fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))
+    }
+
+    pub(super) fn order(&self, id: &str) -> Result<Option<Order>> {
+        // What is no number of an order is no name of a file either.
+        if id.contains(['/', '\\']) {
+            return Ok(None);
+        }
+        read_json(&self.order_path(id))
+    }
+
+    pub(super) fn put_order(&self, order: &Order) -> Result<()> {
+        self.write_json(&self.order_path(&order.id), order)
     }
 
     /// The next number of a discount. Call it under the lock.
@@ -143,6 +164,10 @@ impl State {
 
     fn code_path(&self, code: &str) -> PathBuf {
         self.dir.join("codes").join(format!("{code}.json"))
+    }
+
+    fn order_path(&self, id: &str) -> PathBuf {
+        self.dir.join("orders").join(format!("{id}.json"))
     }
 
     /// The JSON files of a part of the directory, by name, which for faults is by age.

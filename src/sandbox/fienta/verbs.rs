@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::state::{Entry, State};
+use super::state::{Entry, Order, State};
 use super::{Common, Verb};
 
 /// What a run answers.
@@ -94,7 +94,10 @@ pub(super) fn reply(state: &State, verb: &Verb) -> Result<Reply> {
         Verb::Rename { code, new_code, .. } => rename(state, code, new_code),
         Verb::Delete { code, discount_id, .. } => delete(state, code, discount_id.as_deref()),
         Verb::List { .. } => Ok(Reply::Yes { code: None, data: json!({"codes": state.codes()?}) }),
-        Verb::Fault(_) | Verb::Linger => Ok(Reply::no("validation", None, "no operation")),
+        Verb::Orders { id, status, .. } => order(state, id, status.as_deref()),
+        Verb::Redeem { .. } | Verb::Buy { .. } | Verb::Fault(_) | Verb::Linger => {
+            Ok(Reply::no("validation", None, "no operation"))
+        }
     }
 }
 
@@ -171,4 +174,35 @@ fn delete(state: &State, code: &str, discount_id: Option<&str>) -> Result<Reply>
     state.note_effect("delete", code, &Value::Null)?;
     println!("Deleted {}", now.code);
     Ok(Reply::Yes { code: Some(now.code), data: json!({}) })
+}
+
+/// A customer uses a code.
+pub(super) fn redeem(state: &State, code: &str) -> Result<()> {
+    let _lock = state.lock()?;
+    let Some(mut now) = state.code(code)? else { anyhow::bail!("no discount code {code}") };
+    now.used += 1;
+    state.put(&now)
+}
+
+/// A customer orders.
+pub(super) fn buy(state: &State, id: &str, status: &str) -> Result<()> {
+    let _lock = state.lock()?;
+    state.put_order(&Order { id: id.to_owned(), status: status.to_owned() })
+}
+
+/// Shows an order, with a status gives it that first.
+fn order(state: &State, id: &str, status: Option<&str>) -> Result<Reply> {
+    let Some(mut now) = state.order(id)? else {
+        return Ok(Reply::no("not_found", Some(id), &format!("No order {id}")));
+    };
+    if let Some(status) = status {
+        if status.is_empty() || !status.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+            return Ok(Reply::no("validation", Some(id), "There is no such status of an order"));
+        }
+        status.clone_into(&mut now.status);
+        state.put_order(&now)?;
+        state.note_effect("orders", id, &json!(now))?;
+        println!("Saved order {id}");
+    }
+    Ok(Reply::Yes { code: None, data: json!(now) })
 }

@@ -106,17 +106,17 @@ impl Store {
 
     /// `rowcall.run_schedule(name)`; the answer in words.
     pub async fn run_schedule(&self, name: &str) -> Result<String, StoreError> {
-        self.said("select rowcall.run_schedule($1)", &[&name], "run a schedule").await
+        self.said("select to_jsonb(rowcall.run_schedule($1))", &[&name], "run a schedule").await
     }
 
     /// `rowcall.pause_schedule(name, reason)`; the answer in words.
     pub async fn pause_schedule(&self, name: &str, reason: &str) -> Result<String, StoreError> {
-        self.said("select rowcall.pause_schedule($1, $2)", &[&name, &reason], "pause a schedule").await
+        self.said("select to_jsonb(rowcall.pause_schedule($1, $2))", &[&name, &reason], "pause a schedule").await
     }
 
     /// `rowcall.resume_schedule(name)`; the answer in words.
     pub async fn resume_schedule(&self, name: &str) -> Result<String, StoreError> {
-        self.said("select rowcall.resume_schedule($1)", &[&name], "resume a schedule").await
+        self.said("select to_jsonb(rowcall.resume_schedule($1))", &[&name], "resume a schedule").await
     }
 }
 

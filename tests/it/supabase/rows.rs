@@ -24,7 +24,9 @@ const ROWS: &str = "
     insert into crm_orders (client_id, crm_order_id) select c.id, 'x' from clients as c;
     insert into requests (date, time, owner) select now(), now(), w.id from who as w;
     insert into fluent_tickets (fluent_id, request_id) select r.id, r.id from requests as r;
-    insert into fluent_sync_status (status, owner) select 'success', w.id from who as w";
+    insert into fluent_sync_status (status, owner) select 'success', w.id from who as w;
+    insert into links (target_url, owner) select 'https://example.com/', w.id from who as w;
+    insert into organizations (owner) select w.id from who as w";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_shown_their_own_rows_of_every_table_and_nobody_elses() {
@@ -35,7 +37,7 @@ async fn a_user_is_shown_their_own_rows_of_every_table_and_nobody_elses() {
         .all::<String>(
             "select c.relname::text from pg_class as c
              where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
-               and c.relname <> all ('{response_templates,fluent_urgencies,fluent_categories}') order by 1",
+               and c.relname <> all ('{response_templates,fienta_checks,fluent_urgencies,fluent_categories}') order by 1",
         )
         .await;
     let stranger = project.user("33333333-3333-3333-3333-333333333333").await;
@@ -83,6 +85,33 @@ async fn a_page_asks_for_a_sync_and_edits_its_requests() {
     assert_eq!(database::get::<String>(&alice, row).await, format!("pending {ALICE} {ALICE}"));
     let large = format!("update requests set description = '{}'", "x".repeat(70_000));
     assert_eq!(refused(&alice, &large).await.detail, "[\"description\"]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_asks_for_a_link_and_has_its_organization_told() {
+    let project = Project::new().await;
+    let alice = project.user(ALICE).await;
+    database::run(
+        &alice,
+        "insert into links (target_url, metadata) values ('https://example.com/', '{\"note\": 1, \"resolved_by\": \"me\"}');
+         insert into organizations (name, status) values ('Acme', 'syncing')",
+    )
+    .await;
+    for table in ["links", "organizations"] {
+        let row = format!("select concat_ws(' ', status, generation, owner, requested_by) from {table}");
+        let status = if table == "links" { "creating" } else { "syncing" };
+        assert_eq!(database::get::<String>(&alice, &row).await, format!("{status} 1 {ALICE} {ALICE}"));
+        let refusal = refused(&alice, &format!("update {table} set status = 'active'")).await;
+        assert_eq!(refusal.code, "42501", "the worker sets it: {refusal:?}");
+    }
+    assert!(project.db.get::<bool>("select not metadata ? 'resolved_by' from links").await);
+    project.db.run("update links set slug = 'a', status = 'active'").await;
+    for status in ["disabled", "creating"] {
+        database::run(&alice, &format!("update links set status = '{status}'")).await;
+    }
+    let many = "insert into links (target_url) select 'https://example.com/' from generate_series(1, 100)";
+    assert_eq!(refused(&alice, many).await.code, "PT429");
+    assert_eq!(project.db.get::<i64>("select count(*) from links").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,13 +93,13 @@ async fn what_the_worker_keeps_in_the_metadata_stays_whatever_a_page_sends() {
         project.db.get::<Value>(metadata).await,
         json!({
             "action": "delete", "requested_at": "2026-01-02T03:04:05Z", "previous_status": "active",
-            "fienta_discount_id": "7", "created_in_fienta_at": "then"
+            "request_method": "frontend", "fienta_discount_id": "7", "created_in_fienta_at": "then"
         })
     );
     database::run(&page, &format!("insert into codes (code, status, metadata) values ('B', 'creating', '{forged}')"))
         .await;
     let made: Value = project.db.get("select metadata - 'requested_at' from codes where code = 'B'").await;
-    assert_eq!(made, json!({ "action": "create", "note": "new" }));
+    assert_eq!(made, json!({ "action": "create", "request_method": "frontend", "note": "new" }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,8 @@
+-- Whether the row with key $1 still asks for what its generation $2 asked for, and the claim with token $3 holds it.
+select exists (
+    select
+    from public.fienta_checks as o
+    where o.id = $1::text::rowcall.fienta_checks_key
+      and o.generation = $2::integer
+      and o.claim_token = $3::uuid
+) as stands

@@ -1,0 +1,78 @@
+//! Short links: `GET /l/{slug}` sends visitors on. Public, under any Host, because a link is for everybody.
+//!
+//! Promises: a request writes nothing and rarely asks the database (`finder`); a link that is changed or disabled is so for
+//! visitors within five seconds; nobody is sent to anything but an http or https address, whatever the row says; people's
+//! clicks are counted and written in batches (`clicks`), bots, previews and HEAD are not.
+
+mod clicks;
+mod finder;
+mod visitor;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+
+use super::App;
+use super::body::Part;
+use super::errors::Refusal;
+use crate::link::is_slug;
+use crate::store::Store;
+use clicks::Clicks;
+use finder::{Finder, Place};
+
+/// For the index.
+pub(super) const PATHS: [&str; 1] = ["GET /l/{slug}"];
+
+/// A link is not where its page is; search engines shall not keep it.
+const ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
+
+/// What the handler shares.
+#[derive(Debug, Clone)]
+pub(super) struct Links {
+    finder: Finder,
+    clicks: Arc<Clicks>,
+    store: Store,
+}
+
+impl Links {
+    /// Begins to look links up.
+    pub(super) fn start(store: Store) -> Self {
+        Self { finder: Finder::start(store.clone()), clicks: Arc::default(), store }
+    }
+
+    /// Writes clicks now and then, and a last time at the end.
+    pub(super) async fn keep_counting(self, end: CancellationToken) {
+        self.clicks.keep(&self.store, &end).await;
+    }
+}
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/l/{slug}", get(follow))
+}
+
+/// `GET /l/{slug}`
+async fn follow(
+    State(app): State<App>,
+    method: Method,
+    headers: HeaderMap,
+    Part(slug): Part<String>,
+) -> Result<impl IntoResponse, Refusal> {
+    // What cannot be a slug is asked of nobody.
+    let place = if is_slug(&slug) { app.links.finder.find(slug).await? } else { Place::Nowhere };
+    match place {
+        Place::Leads { key, target } => {
+            if visitor::is_person(&method, &headers) {
+                app.links.clicks.add(&key);
+            }
+            Ok((StatusCode::FOUND, [(LOCATION, &*target), (ROBOTS_TAG, "noindex")]).into_response())
+        }
+        Place::Over => Err(Refusal::gone("this link is not in use any more")),
+        Place::Nowhere => Err(Refusal::not_found("there is no such link")),
+    }
+}
