@@ -117,7 +117,7 @@ async fn a_verb_without_sense_is_refused_with_a_hint_and_changes_nothing() {
         ("unknown", "select rowcall.cancel('codes', '1')", "nothing to cancel"),
         ("asked", "select rowcall.retry('codes', '77')", "codes has no row with the key 77"),
         ("asked", "select rowcall.cancel('codes', 'CODE-1')", "codes has no row with the key CODE-1"),
-        ("asked", "select rowcall.retry('orders', '1')", "there is no queue orders"),
+        ("asked", "select rowcall.retry('parcels', '1')", "there is no queue parcels"),
         ("asked", "select rowcall.cancel(null, '1')", "there is no queue"),
         ("asked", "select rowcall.pause('codes', ' ')", "say why codes is paused"),
         ("asked", "select rowcall.pause('nothing', 'why')", "there is no queue nothing"),
