@@ -12,7 +12,6 @@ mod crm;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::Url;
 use secrecy::SecretString;
 
 use crate::http::Settings as HttpSettings;
@@ -24,6 +23,7 @@ use crate::integrations::fluent::Settings as FluentSettings;
 use crate::integrations::monitor::{Monitor, MonitorError};
 use crate::integrations::supplier::profile::ProfileError;
 use crate::integrations::{organization, supplier, whatsapp};
+use crate::link::Prefix;
 use crate::store::connect::{AddressError, Database};
 use crate::store::queues;
 
@@ -136,8 +136,8 @@ pub struct Config {
     pub supplier: supplier::Settings,
     /// The site with FluentSupport.
     pub fluent: FluentSettings,
-    /// Where short links are served, as the world sees it; nothing where they are not.
-    pub links_base: Option<Url>,
+    /// What stands before the slugs of short links, as the world sees it; nothing where they are not served.
+    pub links: Option<Prefix>,
     /// Who is told of organizations, and what.
     pub organizations: organization::Settings,
 }
@@ -211,10 +211,15 @@ impl Config {
             whatsapp,
             fluent: fluent::settings(environment)?,
             supplier,
-            links_base: links::base_url(environment)?,
+            links: links::base_url(environment)?.as_ref().and_then(Prefix::new),
             organizations: organizations::settings(environment)?,
         })
     }
+}
+
+/// The settings of what is told of organizations.
+pub fn organizations(environment: &impl Environment) -> Result<organization::Settings, ConfigError> {
+    organizations::settings(environment)
 }
 
 fn fienta_settings(environment: &impl Environment) -> Result<fienta::Settings, ConfigError> {

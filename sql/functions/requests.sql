@@ -232,7 +232,7 @@ begin
             when coalesce(payload -> 'target_url', 'null') = 'null' then '{"target_url": "is missing"}'
             when jsonb_typeof(payload -> 'target_url') <> 'string' or payload ->> 'target_url' !~* '^https?://[^/[:space:]]+'
                 or octet_length(payload ->> 'target_url') > 2048
-                then '{"target_url": "must be an http or https address of at most 2048 bytes"}'
+                then '{"target_url": "must be a whole http or https address of at most 2048 bytes, without a login, blanks or line breaks, and no short link itself"}'
             else '{}'
         end::jsonb
         || case

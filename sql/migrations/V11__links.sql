@@ -94,8 +94,21 @@ begin
 end
 $$;
 
+-- Links that are there already lead somewhere; one that comes is to be made.
+do $$
+begin
+    if not exists (
+        select
+        from pg_catalog.pg_attribute as a
+        where a.attrelid = 'public.links'::regclass and a.attname = 'status' and not a.attisdropped
+    ) then
+        alter table public.links add column status text not null default 'active';
+        alter table public.links alter column status set default 'creating';
+    end if;
+end
+$$;
+
 alter table public.links
-    add column if not exists status text not null default 'active',
     add column if not exists slug text,
     add column if not exists short_url text,
     add column if not exists metadata jsonb not null default '{}',

@@ -179,6 +179,8 @@ async fn what_is_wrong_is_named_by_its_field() {
         (order, json!({"new_metadata": {"action": 1}}), &["new_metadata"]),
         ("links/create", json!({}), &["target_url"]),
         ("links/create", json!({"target_url": "javascript:alert(1)", "expires_at": 7}), &["expires_at", "target_url"]),
+        ("links/create", json!({"target_url": "https://bank.example@evil.example/"}), &["target_url"]),
+        ("links/create", json!({"target_url": "https://exa mple.com"}), &["target_url"]),
         ("organizations/1/sync", json!({"name": "x"}), &["name"]),
     ] {
         let (status, answer) = told(json(web.post(&format!("/api/actions/{path}")), &body)).await;

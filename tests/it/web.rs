@@ -103,6 +103,7 @@ pub(crate) fn open() -> Settings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         keys: Keys::default(),
         webhooks: Secrets::default(),
+        links: None,
         limits: Limits::default(),
     }
 }
