@@ -12,6 +12,7 @@ from (values
     ('fluent_sync_status', '{pending}', 10),
     ('links', '{creating,disabled}', 60),
     ('organizations', '{syncing}', 60),
+    ('orders', '{updating}', 60),
     ('requests', null, null)
 ) as t (name, asks, per_minute)
 left join rowcall.adopted as a on a.table_name = t.name
