@@ -254,3 +254,11 @@ create table if not exists rowcall.answers (
     answered_at timestamptz not null default now(),
     primary key (caller, path, idempotency_key)
 );
+
+-- Where browsers could only look at orders, nobody has thought of bounds.
+update rowcall.browser_tables as b
+set asks = '{}',
+    per_minute = 60,
+    bytes_max = 65536
+where b.table_name = 'orders'
+  and not exists (select from rowcall.adopted as a where a.table_name = b.table_name);

@@ -32,7 +32,7 @@ const LINKS: &str = "
 ";
 
 /// A person's browser, which shows where it is sent.
-fn browser() -> Client {
+pub(crate) fn browser() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder().redirect(reqwest::redirect::Policy::none()).user_agent(FIREFOX);
     client.timeout(Duration::from_secs(20)).build().unwrap()

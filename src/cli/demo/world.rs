@@ -119,7 +119,7 @@ async fn prepare(place: &Place, cluster: &Cluster) -> anyhow::Result<Prepared> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("take a port for HTTP")?;
     let http = listener.local_addr().context("take a port for HTTP")?;
     let fienta = Fake::new(place.fienta());
-    let systems = system::start(&Stage { folder: place.fakes(), http }).await?;
+    let systems = system::start(&Stage { folder: place.fakes(), fienta: place.fienta(), http }).await?;
     let client = database.client().await.context("connect to the demo's database")?;
     for script in systems.iter().map(|system| system.script()) {
         client.batch_execute(script.given).await.with_context(|| format!("put the samples of {} in", script.name))?;

@@ -81,6 +81,41 @@ async fn an_answer_to_an_action_counts_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn orders_links_and_organizations_are_bounded_too_by_table_and_by_function() {
+    let project = bounded(2).await;
+    project.open_orders().await;
+    let alice = project.user(ALICE).await;
+    for _ in 0..3 {
+        project
+            .db
+            .run(&format!(
+                "insert into orders (owner) values ('{ALICE}'); insert into organizations (owner) values ('{ALICE}')"
+            ))
+            .await;
+    }
+    let nth = |table: &str, nth: u8| format!("(select id::text from {table} order by id offset {nth} limit 1)");
+    let asks: [(&str, [String; 3]); 3] = [
+        ("orders", [0, 1, 2].map(|n| format!("select request_order_update({}, 'completed')", nth("orders", n)))),
+        ("organizations", [0, 1, 2].map(|n| format!("select request_organization_sync({})", nth("organizations", n)))),
+        ("links", [0, 1, 2].map(|n| format!("select request_link_create('https://example.com/{n}')"))),
+    ];
+    for (table, [first, second, third]) in asks {
+        database::run(&alice, &format!("{first}; {second}")).await;
+        let refusal = refused(&alice, &third).await;
+        assert_eq!((refusal.code.as_str(), refusal.message.contains(table)), ("PT429", true), "{third}: {refusal:?}");
+        project.db.run(&format!("update {table} set requested_at = requested_at - interval '61 seconds'")).await;
+        database::run(&alice, &third).await;
+        // The same by the table, as a page without functions asks.
+        let again = match table {
+            "orders" => "update orders set status = 'updating', metadata = metadata || '{\"note\": 1}'",
+            "organizations" => "update organizations set status = 'syncing', metadata = metadata || '{\"note\": 1}'",
+            _ => "update links set status = 'creating', metadata = metadata || '{\"note\": 1}'",
+        };
+        assert_eq!(refused(&alice, again).await.code, "PT429", "{again}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_at_the_same_moment_neither_wait_for_each_other_nor_go_round_the_bound() {
     let project = bounded(10).await;
     let (one, other) = (project.user(ALICE).await, project.user(ALICE).await);
