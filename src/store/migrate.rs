@@ -29,7 +29,7 @@ const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 68] = [
+static CURRENT: [(&str, &str); 69] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
@@ -72,6 +72,7 @@ static CURRENT: [(&str, &str); 68] = [
     ("sql/functions/faults.sql", include_str!("../../sql/functions/faults.sql")),
     ("sql/functions/browsers.sql", include_str!("../../sql/functions/browsers.sql")),
     ("sql/functions/browser_requests.sql", include_str!("../../sql/functions/browser_requests.sql")),
+    ("sql/functions/browser_orders.sql", include_str!("../../sql/functions/browser_orders.sql")),
     ("sql/functions/rpc.sql", include_str!("../../sql/functions/rpc.sql")),
     ("sql/functions/orders.sql", include_str!("../../sql/functions/orders.sql")),
     ("sql/functions/fienta_checks.sql", include_str!("../../sql/functions/fienta_checks.sql")),

@@ -43,6 +43,38 @@ async fn who_asks_too_fast_is_refused_and_nobody_else_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_table_that_a_browser_writes_to_is_guarded_and_bounded_as_it_ships() {
+    let project = Project::new().await;
+    let bounds = project
+        .db
+        .all::<String>(
+            "select concat_ws(' ', c.relname, array_to_string(b.asks, ','), b.per_minute, b.bytes_max,
+                 (select string_agg(g.tgname, ',' order by g.tgname) from pg_trigger as g
+                  where g.tgrelid = c.oid and g.tgname ~ '_(guard|limit)_' and g.tgenabled <> 'D'))
+             from pg_class as c
+             left join rowcall.browser_tables as b on b.table_name = c.relname
+             where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
+               and has_any_column_privilege('authenticated', c.oid, 'insert, update')
+             order by c.relname",
+        )
+        .await;
+    let both = "65536 _010_guard_insert,_010_guard_update";
+    let limits = "_200_limit_insert,_200_limit_update";
+    assert_eq!(
+        bounds,
+        [
+            format!("actions approved,denied,edited 300 {both},{limits}"),
+            format!("codes creating,updating,deleting,renaming 300 {both},{limits}"),
+            format!("fluent_sync_status pending 10 {both},{limits}"),
+            format!("links creating,disabled 60 {both},{limits}"),
+            format!("orders updating 60 {both},_020_guard_payment_update,{limits}"),
+            format!("organizations syncing 60 {both},{limits}"),
+            format!("requests {both}"),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_statement_may_not_ask_for_more_than_a_minutes_rows() {
     let project = bounded(10).await;
     let alice = project.user(ALICE).await;
