@@ -92,7 +92,7 @@ async fn a_created_code_brings_its_place_back() {
     let expected = json!({"metadata": {
         "fienta_discount_id": "100001",
         "fienta_edit_url": "https://fienta.com/my/events/200100/discounts/100001/edit",
-    }});
+    }, "in_effect": {"action": "create", "code": "A"}});
     assert_eq!(outcome.result, Some(expected));
     assert_eq!(fake.runs(), ["create"]);
     let now = &fake.log("effects.jsonl")[0]["now"];
