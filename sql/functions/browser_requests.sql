@@ -131,7 +131,7 @@ begin
         or (
             found.status = 'renaming'
             and found.claim_token is not null
-            and found.metadata ->> 'new_code' is distinct from asked ->> 'new_code'
+            and (action <> 'rename' or found.metadata ->> 'new_code' is distinct from asked ->> 'new_code')
         )
     then
         raise exception 'the code % is % at this moment', found.code, found.status

@@ -108,6 +108,7 @@ async fn a_check_that_fails_says_why_and_stops_no_code() {
     let (db, fake) = (TestDatabase::new().await, Fake::new());
     db.fast().await;
     db.run("insert into codes (code) values ('A')").await;
+    fake.given("A", "20");
     fake.fault(&["crash", "--verb", "list", "--times", "3"]);
     let _worker = worker(&db, &fake);
     let row = check(&db).await;

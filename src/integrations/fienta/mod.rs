@@ -116,7 +116,7 @@ impl Fienta {
         };
         rest(limits).await.map_err(Failure::uncertain)?;
         let standing = self.read_back(&request, limits).await?;
-        decide(&request, doubt, standing)
+        decide(&request, doubt, standing, job.uncertain)
     }
 
     /// Asks `list` whether the request is in effect. Where it cannot say, that is uncertain still.
@@ -174,7 +174,7 @@ impl Integration for Fienta {
 }
 
 /// What becomes of a doubt once `list` has answered.
-fn decide(request: &Request, doubt: Doubt, standing: Standing) -> Result<Outcome, Failure> {
+fn decide(request: &Request, doubt: Doubt, standing: Standing, is_uncertain: bool) -> Result<Outcome, Failure> {
     let verb = request.verb();
     match (standing, doubt) {
         (Standing::InEffect(place), _) => Ok(done(request, place.unwrap_or_default(), true)),
@@ -191,7 +191,8 @@ fn decide(request: &Request, doubt: Doubt, standing: Standing) -> Result<Outcome
         (_, Doubt::Unproven(why)) => {
             Err(failure(Fault::Transient, format!("The Fienta CLI {why}. The {verb} is not in effect; {AGAIN}")))
         }
-        (Standing::Unshown, Doubt::NotFound | Doubt::Exists) => Err(failure(
+        // An earlier attempt may have done what makes the CLI say so.
+        (Standing::Unshown, Doubt::NotFound | Doubt::Exists) if is_uncertain => Err(failure(
             Fault::Transient,
             format!(
                 "It is not known whether the {verb} took effect: `list` of the Fienta CLI shows no code at all; {AGAIN}"
