@@ -20,6 +20,16 @@ when (
 )
 execute function rowcall.complete_request('creating', 'create', 'updating', 'update', 'deleting', 'delete', 'renaming', 'rename');
 
+create or replace trigger _050_set_aside_update
+before update of status on public.codes
+for each row
+when (
+    new.claim_token is not distinct from old.claim_token
+    and old.status in ('creating', 'updating', 'deleting', 'renaming')
+    and new.status not in ('creating', 'updating', 'deleting', 'renaming')
+)
+execute function rowcall.set_aside_request();
+
 create or replace trigger _100_stamp_insert
 before insert on public.codes
 for each row

@@ -18,6 +18,12 @@ when (
 )
 execute function rowcall.complete_request('updating', 'update');
 
+create or replace trigger _040_set_aside_update
+before update of status on public.orders
+for each row
+when (new.claim_token is not distinct from old.claim_token and old.status = 'updating' and new.status is distinct from 'updating')
+execute function rowcall.set_aside_request();
+
 create or replace trigger _100_stamp_insert
 before insert on public.orders
 for each row

@@ -95,6 +95,19 @@ begin
             new_description
         }'::text[]
         - case action when 'create' then '{discount_percent,discount_amount,max_uses,expires_at,description}' else '{}' end::text[]
+        -- What was asked before and is not done yet is asked for still; of an amount and a percentage, the newer counts.
+        || case
+            when action = 'update' and found.status = 'updating' then (
+                select coalesce(jsonb_object_agg(n.term, found.metadata -> n.term), '{}')
+                from unnest('{new_discount_percent,new_discount_amount,new_max_uses,new_expires_at,new_description}'::text[]) as n (term)
+                where found.metadata ? n.term
+                  and not (
+                      n.term in ('new_discount_percent', 'new_discount_amount')
+                      and asked ?| '{new_discount_percent,new_discount_amount}'
+                  )
+            )
+            else '{}'
+        end
         || asked;
 
     if found.id is null and action <> 'create' then
@@ -110,6 +123,19 @@ begin
         raise exception 'the code % is %', found.code, found.status
             using errcode = 'PT409', detail = '["code"]',
                 hint = case action when 'create' then 'update it, or choose another' else 'create it anew' end;
+    elsif found.status = 'unknown' then
+        raise exception 'nobody knows yet whether the last request for % took effect', found.code
+            using errcode = 'PT409', detail = '["code"]', hint = 'wait until somebody has found out';
+    elsif (action = 'update' and found.status in ('creating', 'deleting', 'renaming'))
+        or (action = 'rename' and found.status in ('creating', 'updating', 'deleting'))
+        or (
+            found.status = 'renaming'
+            and found.claim_token is not null
+            and (action <> 'rename' or found.metadata ->> 'new_code' is distinct from asked ->> 'new_code')
+        )
+    then
+        raise exception 'the code % is % at this moment', found.code, found.status
+            using errcode = 'PT409', detail = '["code"]', hint = 'ask again when that has ended, or take it back first: cancel_code_request';
     else
         if action = 'rename'
             and exists (

@@ -57,6 +57,37 @@ begin
 end
 $$;
 
+-- What stays on a code's row of an operation that was done while the row came to ask for something else: what the code is in
+-- Fienta now, and the status to go back to should the newest request fail.
+create or replace function rowcall.superseded_code(in_effect jsonb) returns jsonb
+language sql
+stable
+set search_path = pg_catalog
+as $$
+    select case in_effect ->> 'action'
+        when 'create' then jsonb_build_object('created_in_fienta_at', t.stamp, 'previous_status', 'active')
+        when 'update' then jsonb_build_object('updated_in_fienta_at', t.stamp) || (
+            select coalesce(
+                jsonb_object_agg(
+                    e.key,
+                    case
+                        when e.key in ('discount_percent', 'discount_amount', 'max_uses') then to_jsonb(e.value::numeric)
+                        else to_jsonb(e.value)
+                    end
+                ),
+                '{}'
+            )
+            from jsonb_each_text(in_effect -> 'terms') as e
+        )
+        when 'rename' then jsonb_build_object(
+            'renamed_to', in_effect -> 'new_code', 'deleted_in_fienta_at', t.stamp, 'previous_status', 'deleted'
+        )
+        when 'delete' then jsonb_build_object('deleted_in_fienta_at', t.stamp, 'previous_status', 'deleted')
+        else '{}'
+    end
+    from (select to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) as t (stamp)
+$$;
+
 -- The row with that key, locked; or, when there is none, an error that says which key a code of that name has.
 create or replace function rowcall.known_code(wanted_key text) returns public.codes
 language plpgsql

@@ -189,7 +189,27 @@ as $$
     select case jsonb_typeof(metadata) when 'object' then metadata else '{}' end
         - '{
             action,requested_at,request_method,action_failed,action_error,failed_at,new_discount_percent,new_discount_amount,
-            new_max_uses,new_expires_at,new_description,new_code,new_status,new_metadata,renamed_to
+            new_max_uses,new_expires_at,new_description,new_code,new_status,new_metadata,renamed_to,cancelled_request,failed_request
         }'::text[]
         || jsonb_strip_nulls(given - '{code,request_method}'::text[])
+$$;
+
+-- Moves what a request asks for out of the way, to a key that nobody reads: it is kept for whoever looks, and no later request
+-- that adds to the metadata asks for it.
+create or replace function rowcall.set_aside(metadata jsonb, place text) returns jsonb
+language sql
+immutable
+set search_path = pg_catalog
+as $$
+    select case
+        when w.wishes is null then set_aside.metadata
+        else set_aside.metadata - w.keys || jsonb_build_object(place, w.wishes)
+    end
+    from (
+        select jsonb_object_agg(k.key, set_aside.metadata -> k.key) as wishes, array_agg(k.key) as keys
+        from unnest('{
+            new_discount_percent,new_discount_amount,new_max_uses,new_expires_at,new_description,new_code,new_status,new_metadata
+        }'::text[]) as k (key)
+        where set_aside.metadata ? k.key
+    ) as w
 $$;

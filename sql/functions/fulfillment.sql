@@ -29,7 +29,9 @@ as $$
 begin
     return coalesce(
         (
-            select not exists (select from unnest(s.unpaid_statuses) as u (word) where lower(u.word) = lower(btrim(is_paid.status)))
+            -- A request is no status: one that nothing came before is paid when it is done, if at all.
+            select is_paid.status is distinct from 'updating'
+                and not exists (select from unnest(s.unpaid_statuses) as u (word) where lower(u.word) = lower(btrim(is_paid.status)))
                 and (
                     s.paid_statuses is null
                     or exists (select from unnest(s.paid_statuses) as p (word) where lower(p.word) = lower(btrim(is_paid.status)))
@@ -49,7 +51,8 @@ set search_path = pg_catalog
 as $$
 begin
     return case
-        when status = 'updating' or (status = 'unknown' and metadata ? 'action') then metadata ->> 'previous_status'
+        when status = 'updating' or (status = 'unknown' and metadata ? 'action')
+            then case when metadata ? 'previous_status' then metadata ->> 'previous_status' else 'updating' end
         else status
     end;
 end

@@ -1,13 +1,15 @@
 -- What the queue of orders needs beside its two statements: what a change of status means, and the operator's verbs. They name
 -- everything in full, and search public all the same: the users' own triggers on the table run under their path.
 
--- What an order goes back to when a change is not done, or is of its metadata only.
+-- What an order goes back to when a change is not done, or is of its metadata only: what an earlier change, superseded since, has
+-- reached at Fienta; else what it was before.
 create or replace function rowcall.order_before(metadata jsonb) returns text
 language sql
 immutable
 set search_path = pg_catalog
 as $$
     select case
+        when metadata ->> 'reached_status' is not null then metadata ->> 'reached_status'
         when metadata ->> 'previous_status' in ('updating', 'unknown') then 'pending'
         else coalesce(metadata ->> 'previous_status', 'pending')
     end
@@ -19,7 +21,7 @@ language sql
 stable
 set search_path = pg_catalog
 as $$
-    select o.metadata - '{action_failed,action_error,failed_at,new_status,new_metadata}'::text[]
+    select o.metadata - '{action_failed,action_error,failed_at,new_status,new_metadata,reached_status}'::text[]
         || case jsonb_typeof(o.metadata -> 'new_metadata') when 'object' then o.metadata -> 'new_metadata' else '{}' end
         || case
             when o.metadata ->> 'new_status' is not null then jsonb_build_object(
@@ -28,6 +30,16 @@ as $$
             else '{}'
         end
     from (select case jsonb_typeof(updated_order.metadata) when 'object' then updated_order.metadata else '{}' end as metadata) as o
+$$;
+
+-- The metadata of an order whose change failed. What it asked for is kept where only a retry finds it: a later request that adds
+-- to the metadata must not move money that nobody asks to be moved.
+create or replace function rowcall.failed_order(metadata jsonb) returns jsonb
+language sql
+immutable
+set search_path = pg_catalog
+as $$
+    select rowcall.set_aside(metadata - 'reached_status', 'failed_request')
 $$;
 
 -- The row with that key, locked.
@@ -74,7 +86,7 @@ begin
         return format('%s is tried now', label);
     end if;
 
-    if found.error_message is null and found.metadata -> 'action_failed' is distinct from 'true' then
+    if found.generation = 0 or (found.error_message is null and found.metadata -> 'action_failed' is distinct from 'true') then
         raise exception '% is %: there is nothing to try again', label, coalesce(found.status, 'null')
             using errcode = 'invalid_parameter_value',
                 hint = 'ask for something new by setting its status to updating, with metadata.new_status';
@@ -84,7 +96,8 @@ begin
     update public.orders as o
     set status = 'updating',
         metadata = case jsonb_typeof(o.metadata) when 'object' then o.metadata else '{}' end
-            - '{action_failed,action_error,failed_at}'::text[]
+            - '{action_failed,action_error,failed_at,failed_request}'::text[]
+            || case jsonb_typeof(o.metadata -> 'failed_request') when 'object' then o.metadata -> 'failed_request' else '{}' end
             || jsonb_build_object(
                 'previous_status', case found.status when 'unknown' then rowcall.order_before(o.metadata) else found.status end
             ),
@@ -161,7 +174,7 @@ begin
     set status = coalesce(case verdict when 'done' then o.metadata ->> 'new_status' end, rowcall.order_before(o.metadata)),
         metadata = case
                 when verdict = 'done' then rowcall.updated_order(o.metadata)
-                when jsonb_typeof(o.metadata) = 'object' then o.metadata
+                when jsonb_typeof(o.metadata) = 'object' then rowcall.failed_order(o.metadata)
                 else '{}'
             end
             || jsonb_build_object(

@@ -1,8 +1,11 @@
 -- Document 1 over HTTP: one function for each endpoint. Each checks what is given, names every field that is wrong, changes the
 -- row as a frontend would, and answers how the row stands. Whoever holds the row locked is not waited for long.
 
--- A living code, locked. One that is gone is refused.
-create or replace function rowcall.living_code(wanted text) returns public.codes
+drop function if exists rowcall.living_code(text);
+
+-- A living code, locked, of which this may be asked. One that is gone is refused; and so is what would undo, unseen, what was
+-- promised before: a code that is being created cannot be changed, and one that may just have got another name not even deleted.
+create or replace function rowcall.living_code(wanted text, action text, new_code text default null) returns public.codes
 language plpgsql
 set search_path = pg_catalog, public
 as $$
@@ -20,6 +23,20 @@ begin
         raise exception 'there is no code %', wanted using errcode = 'P0002', hint = 'create it first';
     elsif found.status in ('deleted', 'failed') then
         raise exception 'the code % is %', found.code, found.status using errcode = 'RC409', hint = 'create it anew';
+    elsif found.status = 'unknown' then
+        raise exception 'nobody knows yet whether the last request for % took effect', found.code
+            using errcode = 'RC409', hint = format('look at Fienta, then: rowcall resolve codes %s', found.id);
+    elsif (action = 'update' and found.status in ('creating', 'deleting', 'renaming'))
+        or (action = 'rename' and found.status in ('creating', 'updating', 'deleting'))
+        -- What has begun may be done already, and then there is no code of this name.
+        or (
+            found.status = 'renaming'
+            and found.claim_token is not null
+            and (action <> 'rename' or found.metadata ->> 'new_code' is distinct from living_code.new_code)
+        )
+    then
+        raise exception 'the code % is % at this moment', found.code, found.status
+            using errcode = 'RC409', hint = format('ask again when that has ended, or take it back: rowcall cancel codes %s', found.id);
     end if;
     return found;
 end
@@ -72,7 +89,7 @@ begin
 end
 $$;
 
--- POST /api/actions/codes/{code}/update, with new_ before each term or without.
+-- POST /api/actions/codes/{code}/update, with new_ before each term or without. Asked twice, both are done.
 create or replace function rowcall.request_code_update(code text, payload jsonb) returns jsonb
 language plpgsql
 set search_path = pg_catalog, public
@@ -108,10 +125,25 @@ begin
         end::jsonb
     );
     perform rowcall.ask_by(payload);
-    found := rowcall.living_code(request_code_update.code);
+    found := rowcall.living_code(request_code_update.code, 'update');
     update public.codes as c
     set status = 'updating',
-        metadata = rowcall.ask_with(c.metadata, asked)
+        metadata = rowcall.ask_with(
+            c.metadata,
+            -- What was asked before and is not done yet is asked for still; of an amount and a percentage, the newer counts.
+            case found.status
+                when 'updating' then (
+                    select coalesce(jsonb_object_agg(n.term, c.metadata -> n.term), '{}')
+                    from unnest(new_terms) as n (term)
+                    where c.metadata ? n.term
+                      and not (
+                          n.term in ('new_discount_percent', 'new_discount_amount')
+                          and asked ?| '{new_discount_percent,new_discount_amount}'
+                      )
+                )
+                else '{}'
+            end || asked
+        )
     where c.id = found.id
     returning c.*
     into found;
@@ -130,7 +162,7 @@ declare
 begin
     perform rowcall.refuse_faults(rowcall.field_faults(payload, '{}'));
     perform rowcall.ask_by(payload);
-    found := rowcall.living_code(request_code_delete.code);
+    found := rowcall.living_code(request_code_delete.code, 'delete');
     if found.status <> 'deleting' then
         update public.codes as c
         set status = 'deleting',
@@ -157,7 +189,7 @@ begin
         || case when payload ->> 'new_code' = request_code_rename.code then '{"new_code": "is the code''s present name"}' else '{}' end::jsonb
     );
     perform rowcall.ask_by(payload);
-    found := rowcall.living_code(request_code_rename.code);
+    found := rowcall.living_code(request_code_rename.code, 'rename', payload ->> 'new_code');
     if exists (select from public.codes as c where c.code = payload ->> 'new_code' and c.status not in ('deleted', 'failed')) then
         raise exception 'the code % is there already', payload ->> 'new_code'
             using errcode = 'RC409', detail = '{"new_code": "is taken"}', hint = 'choose another';
@@ -174,7 +206,8 @@ begin
 end
 $$;
 
--- POST /api/actions/orders/{id}/update with new_status, new_metadata, or both.
+-- POST /api/actions/orders/{id}/update with new_status, new_metadata, or both. What was asked before and is not done yet is asked
+-- for still, where this does not say otherwise.
 create or replace function rowcall.request_order_update(id text, payload jsonb) returns jsonb
 language plpgsql
 set search_path = pg_catalog, public
@@ -183,6 +216,7 @@ as $$
 declare
     given constant jsonb := jsonb_strip_nulls(payload - 'new_metadata')
         || case when payload -> 'new_metadata' <> 'null' then jsonb_build_object('new_metadata', payload -> 'new_metadata') else '{}' end;
+    unfinished jsonb := '{}';
     found public.orders;
 begin
     perform rowcall.refuse_faults(
@@ -191,9 +225,24 @@ begin
     );
     perform rowcall.ask_by(payload);
     found := rowcall.named_order(request_order_update.id);
+    if found.status = 'unknown' and found.metadata ? 'action' then
+        raise exception 'nobody knows yet whether the last change of order % took effect', found.id
+            using errcode = 'RC409', hint = format('look at Fienta, then: rowcall resolve orders %s', found.id);
+    end if;
+    if found.status = 'updating' and jsonb_typeof(found.metadata) = 'object' then
+        unfinished := jsonb_strip_nulls(jsonb_build_object('new_status', found.metadata -> 'new_status'))
+            || case jsonb_typeof(found.metadata -> 'new_metadata')
+                when 'object' then jsonb_build_object(
+                    'new_metadata', found.metadata -> 'new_metadata' || coalesce(given -> 'new_metadata', '{}')
+                )
+                else '{}'
+            end;
+    end if;
     update public.orders as o
     set status = 'updating',
-        metadata = rowcall.ask_with(o.metadata, '{}') || given - 'request_method'
+        metadata = rowcall.ask_with(o.metadata, '{}') || given - 'request_method' || (unfinished - array(
+            select g.key from jsonb_object_keys(given - 'new_metadata') as g (key)
+        ))
     where o.id = found.id
     returning o.*
     into found;

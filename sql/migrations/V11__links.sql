@@ -1,5 +1,13 @@
 -- Document 1 beyond codes: the queues of short links, of organizations that an outside system is told of, and of orders whose
 -- status is changed at Fienta too; and what callers over HTTP are told twice.
+--
+-- A large table of orders is locked against writes while its two indexes are built (sql/kept/orders.sql), after this. Built
+-- beforehand with `create index concurrently`, by these names and texts, they are left as they are; that needs the columns:
+--     alter table public.orders add column if not exists next_retry_at timestamptz not null default now(),
+--         add column if not exists error_message text;
+--     create index concurrently orders_due_idx on public.orders (next_retry_at, id) where status = 'updating';
+--     create index concurrently orders_stopped_idx on public.orders (id) where error_message is not null and status <> 'updating';
+-- Nothing else here reads the table as a whole while it is locked.
 
 select rowcall.note_adopted('{links,organizations,fienta_checks}', 'rowcall.links_key');
 
@@ -66,6 +74,8 @@ do $$
 declare
     needed record;
     missing text;
+    relation text;
+    has_values boolean;
 begin
     for needed in
         select * from (values
@@ -81,6 +91,21 @@ begin
     perform rowcall.require_carried('organizations', 'rowcall.organizations_key', 10);
     -- The table of orders is there since fulfilment, with its key; what is asked of an order is carried from here on.
     perform rowcall.require_carried('orders', 'rowcall.links_key', 4);
+    -- What rowcall writes there is why a request is not done, and empties it with the next: no place for texts of the users'.
+    foreach relation in array case when to_regtype('rowcall.links_key') is null then '{orders,links,organizations}' else '{}' end::text[] loop
+        continue when not exists (
+            select
+            from pg_attribute as a
+            where a.attrelid = format('public.%I', relation)::regclass
+              and a.attname = 'error_message'
+              and not a.attisdropped
+        );
+        execute format('select exists (select from public.%I where error_message is not null)', relation) into has_values;
+        if has_values then
+            raise exception 'public.%.error_message has values of your own, rowcall says there why a request is not done', relation
+                using hint = format('alter table public.%I rename column error_message to own_error_message', relation);
+        end if;
+    end loop;
     -- A table of that name with other columns is not ours.
     foreach missing in array '{name,status,checked_at,listed,compared,usage,drift,drift_count,updated_at,claim_token}'::text[] loop
         perform rowcall.require_column(
@@ -206,9 +231,25 @@ select rowcall.add_check('links', 'links_claim_is_whole',
 select rowcall.add_check('organizations', 'organizations_counts_are_sane', 'attempts >= 0 and max_attempts > 0 and generation >= 0');
 select rowcall.add_check('organizations', 'organizations_claim_is_whole',
     '(claimed_by is null) = (claimed_until is null) and (claimed_by is null or claim_token is not null)');
-select rowcall.add_check('orders', 'orders_counts_are_sane', 'attempts >= 0 and max_attempts > 0 and generation >= 0');
-select rowcall.add_check('orders', 'orders_claim_is_whole',
-    '(claimed_by is null) = (claimed_until is null) and (claimed_by is null or claim_token is not null)');
+-- Of orders there may be millions, and a check that is added whole reads them all behind this lock. These count for every row that
+-- is written from here on; those that stand already are looked at in sql/kept/orders.sql, where it locks nobody out.
+do $$
+declare
+    wanted record;
+begin
+    for wanted in
+        select * from (values
+            ('orders_counts_are_sane', 'attempts >= 0 and max_attempts > 0 and generation >= 0'),
+            ('orders_claim_is_whole', '(claimed_by is null) = (claimed_until is null) and (claimed_by is null or claim_token is not null)')
+        ) as w (name, rule)
+        where not exists (
+            select from pg_constraint as c where c.conrelid = 'public.orders'::regclass and c.conname = w.name
+        )
+    loop
+        execute format('alter table public.orders add constraint %I check (%s) not valid', wanted.name, wanted.rule);
+    end loop;
+end
+$$;
 
 alter table public.links set (
     fillfactor = 50,

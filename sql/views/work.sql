@@ -211,7 +211,8 @@ from (
         null
     from public.orders as o
     where o.status = 'updating'
-       or (o.error_message is not null and o.status <> 'updating')
+       -- A text that stands there without any request is not rowcall's.
+       or (o.error_message is not null and o.status <> 'updating' and o.generation > 0)
     union all
     select
         'fienta_checks',

@@ -92,7 +92,7 @@ async fn a_created_code_brings_its_place_back() {
     let expected = json!({"metadata": {
         "fienta_discount_id": "100001",
         "fienta_edit_url": "https://fienta.com/my/events/200100/discounts/100001/edit",
-    }});
+    }, "in_effect": {"action": "create", "code": "A"}});
     assert_eq!(outcome.result, Some(expected));
     assert_eq!(fake.runs(), ["create"]);
     let now = &fake.log("effects.jsonl")[0]["now"];
@@ -104,6 +104,7 @@ async fn a_lost_answer_is_read_back_and_not_repeated() {
     for kind in ["commit-then-crash", "silent"] {
         for (verb, job, is_there) in operations() {
             let fake = Fake::new();
+            fake.given("OTHER", "20");
             if is_there {
                 fake.given("A", "20");
             }
@@ -122,6 +123,7 @@ async fn a_lost_answer_is_read_back_and_not_repeated() {
 #[tokio::test]
 async fn a_run_over_its_time_is_ended_and_read_back() {
     let fake = Fake::new();
+    fake.given("OTHER", "20");
     fake.given("A", "20");
     fake.fault(&["commit-then-hang"]);
     let job = job("deleting", "A", &Value::Null);
@@ -152,6 +154,7 @@ async fn what_proves_not_to_be_in_effect_is_tried_again() {
 async fn an_uncertain_job_is_read_back_before_anything_else() {
     for (verb, job, is_there) in operations() {
         let fake = Fake::new();
+        fake.given("OTHER", "20");
         if is_there {
             fake.given("A", "20");
         }
@@ -187,8 +190,24 @@ async fn an_uncertain_job_is_not_run_while_it_cannot_be_read_back() {
 }
 
 #[tokio::test]
+async fn a_list_of_nothing_proves_no_absence() {
+    let fake = Fake::new();
+    fake.given("A", "20");
+    fake.fault(&["commit-then-crash"]);
+    let delete = job("deleting", "A", &Value::Null);
+    assert_fault(&fake.execute(&delete).await, Fault::Transient, true);
+    let outcome = fake.execute(&uncertain(delete)).await;
+    assert_eq!((outcome.verdict, fake.effects()), (Verdict::Done, vec!["delete".to_owned()]), "{outcome:?}");
+    assert_eq!(fake.runs(), ["delete", "list", "list", "delete"]);
+    // Of a rename that may have been made, neither name is seen.
+    let rename = job("renaming", "A", &json!({"new_code": "B"}));
+    assert_fault(&Fake::new().execute(&uncertain(rename)).await, Fault::Transient, true);
+}
+
+#[tokio::test]
 async fn a_lost_answer_stays_uncertain_where_the_list_fails_too() {
     let fake = Fake::new();
+    fake.given("OTHER", "20");
     fake.given("A", "20");
     fake.fault(&["commit-then-crash"]);
     fake.fault(&["bad-login", "--verb", "list"]);

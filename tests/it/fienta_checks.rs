@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rowcall::integrations::fienta::Checks;
+use rowcall::integrations::fienta::{Checks, Settings};
 use rowcall::outcome::Outcome;
 use rowcall::store::migrate;
 use rowcall::store::queues::FIENTA_CHECKS;
@@ -108,6 +108,7 @@ async fn a_check_that_fails_says_why_and_stops_no_code() {
     let (db, fake) = (TestDatabase::new().await, Fake::new());
     db.fast().await;
     db.run("insert into codes (code) values ('A')").await;
+    fake.given("A", "20");
     fake.fault(&["crash", "--verb", "list", "--times", "3"]);
     let _worker = worker(&db, &fake);
     let row = check(&db).await;
@@ -161,4 +162,33 @@ async fn a_table_of_that_name_with_other_columns_is_refused_with_what_mends_it()
     assert!(refused.contains("public.fienta_checks has no column status"), "{refused}");
     db.run("alter table public.fienta_checks rename to own_fienta_checks").await;
     migrate::apply(&db.database()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_shows_nothing_or_a_part_is_no_drift() {
+    let (db, fake) = (TestDatabase::new().await, Fake::new());
+    db.fast().await;
+    db.run("insert into codes (code) values ('A'), ('B')").await;
+    let nothing = worker(&db, &fake);
+    let row = check(&db).await;
+    assert_eq!(
+        (&row["status"], &row["drift"], &row["checked_at"]),
+        (&json!("failed"), &json!([]), &json!(null)),
+        "{row}"
+    );
+    assert!(row["error_message"].as_str().unwrap().contains("shows no code at all, though 2 are active here"), "{row}");
+    nothing.stop().await;
+
+    let first_page = r#"echo '{"ok":true,"data":{"codes":[{"code":"A"}],"total":2}}'"#;
+    let settings = Settings { argv: ["sh", "-c", first_page, "cli"].map(str::to_owned).to_vec(), ..fake.settings() };
+    let part = TestWorker::of(&FIENTA_CHECKS, db.settings(), Arc::new(Checks::new(settings)));
+    let row = check(&db).await;
+    assert_eq!((&row["status"], &row["drift"]), (&json!("failed"), &json!([])), "{row}");
+    assert!(row["error_message"].as_str().unwrap().contains("shows only a part of the codes"), "{row}");
+    part.stop().await;
+
+    // Where nothing is expected, nothing is right.
+    db.run("update codes set status = 'deleted'").await;
+    let _worker = worker(&db, &fake);
+    assert_eq!(check(&db).await["status"], "checked");
 }

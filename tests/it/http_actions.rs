@@ -106,15 +106,22 @@ async fn a_code_is_updated_renamed_and_made_anew() {
     );
     assert!(metadata.get("action_failed").is_none() && metadata.get("new_expires_at").is_none(), "{metadata}");
 
+    let (status, body) = told(ask("TEST-123/rename", json!({"new_code": "NEW-CODE-NAME"}))).await;
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(
+        status == 409 && message == "the code TEST-123 is updating at this moment",
+        "the update is not lost: {body}"
+    );
+    scratch.sql("select rowcall.cancel('codes', (select id::text from public.codes where code = 'TEST-123'))").await;
     let (status, body) = told(ask("TEST-123/rename", json!({"new_code": "TAKEN"}))).await;
     assert_eq!((status, &body["error"]["fields"]), (409, &json!({"new_code": "is taken"})));
     for _ in 0..2 {
         let renamed = told(ask("TEST-123/rename", json!({"new_code": "NEW-CODE-NAME"}))).await;
-        assert_eq!((renamed.0, &renamed.1["status"], &renamed.1["generation"]), (202, &json!("renaming"), &json!(2)));
+        assert_eq!((renamed.0, &renamed.1["status"], &renamed.1["generation"]), (202, &json!("renaming"), &json!(3)));
     }
     let metadata = value(&scratch, ROW).await["metadata"].clone();
     assert_eq!((&metadata["new_code"], &metadata["previous_status"]), (&json!("NEW-CODE-NAME"), &json!("active")));
-    assert!(metadata.get("new_discount_percent").is_none(), "what was asked before is not asked now: {metadata}");
+    assert!(metadata.get("new_discount_percent").is_none(), "what was taken back is not asked now: {metadata}");
 
     assert_eq!(refused(ask("create", json!({"code": "TAKEN"}))).await, (409, "conflict".to_owned()));
     for path in ["NOBODY/update", "NOBODY/delete", "NOBODY/rename"] {
@@ -457,11 +464,17 @@ async fn a_request_that_is_being_answered_is_not_begun_again_and_a_crash_leaves_
 async fn forty_callers_with_one_key_ask_once() {
     let scratch = Scratch::migrated().await;
     let web = Web::start(&scratch, open()).await;
-    let all = (0..40).map(|_| tokio::spawn(keyed(create(&web), "one").send()));
+    // Nothing but the key keeps forty links from being made.
+    let link = || json(web.post("/api/actions/links/create"), &json!({"target_url": "https://example.com/a"}));
+    let all = (0..40).map(|_| tokio::spawn(keyed(link(), "one").send()));
     let mut statuses = Vec::new();
     for answer in all.collect::<Vec<_>>() {
         statuses.push(answer.await.unwrap().unwrap().status().as_u16());
     }
     assert!(statuses.iter().all(|status| [202, 409].contains(status)) && statuses.contains(&202), "{statuses:?}");
-    assert_eq!(scratch.text("select count(*) || ' ' || max(generation) from public.codes").await, "1 1");
+    assert_eq!(scratch.text("select count(*)::text from public.links").await, "1");
+    for _ in 0..2 {
+        assert_eq!(told(link()).await.0, 202);
+    }
+    assert_eq!(scratch.text("select count(*)::text from public.links").await, "3", "without a key, each is another");
 }

@@ -23,6 +23,7 @@ mod shutdown;
 mod verbs;
 mod codes;
 mod orders;
+mod requests;
 mod fienta_checks;
 mod links;
 mod links_served;

@@ -125,7 +125,8 @@ async fn a_change_takes_effect_once_though_its_answer_is_lost() {
         let fake = bought();
         fake.fault(&[kind]);
         let outcome = execute(&fake, &job("completed")).await;
-        assert_eq!((outcome.verdict, outcome.result), (Verdict::Done, Some(json!({"read_back": true}))), "{kind}");
+        let result = json!({"read_back": true, "in_effect": {"new_status": "completed"}});
+        assert_eq!((outcome.verdict, outcome.result), (Verdict::Done, Some(result)), "{kind}");
         assert_eq!(
             (fake.effects(), fake.runs()),
             (vec!["orders".to_owned()], vec!["orders".to_owned(), "order".to_owned()])
@@ -135,7 +136,8 @@ async fn a_change_takes_effect_once_though_its_answer_is_lost() {
     let fake = bought();
     assert_eq!(execute(&fake, &job("REFUNDED")).await.verdict, Verdict::Done);
     let again = execute(&fake, &Job { uncertain: true, ..job("refunded") }).await;
-    assert_eq!((again.verdict, again.result), (Verdict::Done, Some(json!({"read_back": true}))));
+    let result = json!({"read_back": true, "in_effect": {"new_status": "refunded"}});
+    assert_eq!((again.verdict, again.result), (Verdict::Done, Some(result)));
     assert_eq!(fake.effects(), ["orders"]);
     // One that had no effect is.
     let outcome = execute(&fake, &Job { uncertain: true, ..job("completed") }).await;
@@ -436,9 +438,21 @@ async fn a_table_of_orders_that_was_there_is_adopted_or_refused_with_what_mends_
     let refused = chain(&migrate::apply(&db.database()).await.unwrap_err());
     assert!(refused.contains("public.orders.generation is of type bigint, rowcall needs integer"), "{refused}");
     db.run("alter table orders rename column generation to own_generation").await;
+    db.run("alter table orders add error_message text; update orders set error_message = 'the card was refused'").await;
+    let refused = chain(&migrate::apply(&db.database()).await.unwrap_err());
+    assert!(refused.contains("public.orders.error_message has values of your own"), "{refused}");
+    db.run("alter table orders rename column error_message to own_error_message").await;
     migrate::apply(&db.database()).await.unwrap();
     migrate::apply(&db.database()).await.unwrap();
     assert_eq!(db.get::<String>("select status || generation from orders").await, "open0");
+    let checks = "select bool_and(convalidated) and count(*) = 2 from pg_constraint
+        where conname in ('orders_counts_are_sane', 'orders_claim_is_whole')";
+    assert!(db.get::<bool>(checks).await, "what stood there already is looked at too");
+    // A text of the users' own is no request that failed.
+    db.run("update orders set error_message = 'the card was refused'").await;
+    assert_eq!(db.get::<i64>("select count(*) from rowcall.work").await, 0);
+    assert!(db.refusal("select rowcall.retry('orders', '7')").await.contains("nothing to try again"));
+    db.run("update orders set error_message = null").await;
     let fake = Fake::new();
     assert!(fake.cli(&["buy", "--id=7"]).status.success());
     let _worker = worker(&db, &fake);

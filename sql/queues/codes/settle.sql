@@ -29,6 +29,15 @@ held as materialized (
         o.error,
         o.duration,
         o.uncertain,
+        -- What was done although the row asks for something else by now.
+        case
+            when c.generation <> o.generation
+                and o.verdict = 'done'
+                and c.status in ('creating', 'updating', 'deleting', 'renaming')
+                and jsonb_typeof(c.metadata) = 'object'
+                and o.result -> 'in_effect' ->> 'code' = c.code
+                then o.result -> 'in_effect'
+        end as in_effect,
         case
             when c.generation <> o.generation then 'superseded'
             when o.verdict = 'retry'
@@ -101,6 +110,8 @@ written as (
                     'action_error', h.error,
                     'failed_at', to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
                 )
+            when h.in_effect is not null
+                then c.metadata || coalesce(h.result -> 'metadata', '{}') || rowcall.superseded_code(h.in_effect)
             else c.metadata
         end,
         attempts = case
@@ -121,7 +132,7 @@ written as (
         claimed_by = null,
         claimed_until = null,
         updated_at = case
-            when h.settled_as = 'superseded' or (h.settled_as = 'wait' and h.duration is null) then c.updated_at
+            when (h.settled_as = 'superseded' and h.in_effect is null) or (h.settled_as = 'wait' and h.duration is null) then c.updated_at
             else now()
         end
     from held as h
@@ -132,6 +143,8 @@ written as (
         case
             when h.settled_as = 'done' and h.asked = 'renaming'
                 then rowcall.put_renamed_code(c.id, c.metadata ->> 'renamed_to', c.metadata)
+            when h.in_effect ->> 'action' = 'rename'
+                then rowcall.put_renamed_code(c.id, h.in_effect ->> 'new_code', rowcall.set_aside(c.metadata, 'x') - 'x')
         end as renamed
 ),
 

@@ -29,6 +29,13 @@ held as materialized (
         o.duration,
         o.uncertain,
         case
+            when r.generation <> o.generation
+                and o.verdict = 'done'
+                and r.status = 'updating'
+                and jsonb_typeof(r.metadata) = 'object'
+                then o.result -> 'in_effect' ->> 'new_status'
+        end as reached_status,
+        case
             when r.generation <> o.generation then 'superseded'
             when o.verdict = 'retry'
                 and r.attempts + 1 >= coalesce(
@@ -56,8 +63,9 @@ written as (
         metadata = case
             when h.settled_as = 'done' then rowcall.updated_order(r.metadata)
             when h.settled_as in ('failed', 'unknown') then
-                case jsonb_typeof(r.metadata)
-                    when 'object' then r.metadata
+                case
+                    when jsonb_typeof(r.metadata) = 'object'
+                        then case h.settled_as when 'failed' then rowcall.failed_order(r.metadata) else r.metadata end
                     else jsonb_strip_nulls(jsonb_build_object('invalid_metadata', r.metadata))
                 end
                 || jsonb_build_object(
@@ -65,6 +73,11 @@ written as (
                     'action_error', h.error,
                     'failed_at', to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
                 )
+            -- It took effect all the same: that is where the order stands now, should the newest request not change it.
+            when h.reached_status is not null then r.metadata || jsonb_build_object(
+                'reached_status', h.reached_status,
+                'updated_in_fienta_at', to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+            )
             else r.metadata
         end,
         attempts = case
@@ -85,7 +98,7 @@ written as (
         claimed_by = null,
         claimed_until = null,
         updated_at = case
-            when h.settled_as = 'superseded' or (h.settled_as = 'wait' and h.duration is null) then r.updated_at
+            when (h.settled_as = 'superseded' and h.reached_status is null) or (h.settled_as = 'wait' and h.duration is null) then r.updated_at
             else now()
         end
     from held as h

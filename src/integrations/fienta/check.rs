@@ -64,8 +64,12 @@ impl Checks {
         let again = |why: &str| failure(Fault::Transient, format!("`list` of the Fienta CLI {why}; {AGAIN}"));
         match self.cli.run(vec!["list".to_owned()], LIST_BYTES_MAX, limits).await {
             Said::Yes(answer) => match listing::read(&answer) {
-                Some(there) => Ok(Outcome::done(Some(compare(&here, &there)))),
-                None => Err(again("is in a form that rowcall does not know")),
+                Ok(there) if there.is_empty() && !here.active.is_empty() => {
+                    let active = here.active.len();
+                    Err(again(&format!("shows no code at all, though {active} are active here")))
+                }
+                Ok(there) => Ok(Outcome::done(Some(compare(&here, &there)))),
+                Err(unread) => Err(again(&unread.to_string())),
             },
             Said::Nothing(why) | Said::CutOff(why) => Err(again(&why)),
             Said::NotRun(failure) => Err(failure),

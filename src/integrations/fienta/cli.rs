@@ -96,6 +96,16 @@ pub(super) fn uncertain_if(is_uncertain: bool, failure: Failure) -> Failure {
     if is_uncertain { failure.uncertain() } else { failure }
 }
 
+/// A request that cannot be run as it stands. Where an earlier attempt may have taken effect, that is still not known.
+pub(super) fn cannot_run(is_uncertain: bool, why: &str) -> Failure {
+    if is_uncertain {
+        let doubt = "An earlier attempt may have taken effect: look at Fienta, then use rowcall.resolve.";
+        failure(Fault::Unknowable, format!("{doubt} {why}")).uncertain().unasked()
+    } else {
+        failure(Fault::Item, why).unasked()
+    }
+}
+
 /// Keeps the spacing between two runs; an error when the worker must stop meanwhile.
 pub(super) async fn rest(limits: &Limits) -> Result<(), Failure> {
     tokio::select! {

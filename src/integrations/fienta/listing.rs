@@ -77,9 +77,29 @@ impl Place {
     }
 }
 
-/// Reads the data of `list`; `None` where it is not in the form agreed upon, so that it proves nothing.
-pub(super) fn read(answer: &Map<String, Value>) -> Option<Vec<Listed>> {
-    answer.get("data")?.get("codes")?.as_array()?.iter().map(|code| listed(code.as_object()?)).collect()
+/// Why an answer of `list` proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unread {
+    /// It is not in the form agreed upon.
+    #[error("is in a form that rowcall does not know")]
+    Form,
+    /// It says itself that there is more than it shows.
+    #[error("shows only a part of the codes, such as a first page")]
+    Part,
+}
+
+/// Reads the data of `list`, where it shows all that there is. A `total`, and what would point to a next page, are believed.
+pub(super) fn read(answer: &Map<String, Value>) -> Result<Vec<Listed>, Unread> {
+    let data = answer.get("data").and_then(Value::as_object).ok_or(Unread::Form)?;
+    let codes = data.get("codes").and_then(Value::as_array).ok_or(Unread::Form)?;
+    let is_more = |key: &&str| data.get(*key).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
+    let total = data.get("total").and_then(Value::as_u64);
+    if total.is_some_and(|total| total != codes.len() as u64)
+        || ["next", "next_page", "has_more"].iter().any(|key| is_more(key))
+    {
+        return Err(Unread::Part);
+    }
+    codes.iter().map(|code| listed(code.as_object()?)).collect::<Option<_>>().ok_or(Unread::Form)
 }
 
 fn listed(fields: &Map<String, Value>) -> Option<Listed> {
@@ -114,6 +134,8 @@ impl Request {
             exact(codes, code).or_else(|| codes.iter().position(|listed| listed.code.eq_ignore_ascii_case(code)))
         };
         match self {
+            // What lists nothing at all may be a page without a login: no absence is proven by it.
+            Self::Delete { .. } | Self::Rename { .. } if codes.is_empty() => Standing::Unshown,
             Self::Delete { code, .. } => match alike(&codes, code) {
                 None => Standing::InEffect(None),
                 Some(_) => Standing::NotInEffect,
@@ -181,7 +203,8 @@ mod tests {
             (&rename, json!([{"code": "A"}]), "not in effect"),
             (&rename, json!([{"code": "A"}, {"code": "B"}]), "not in effect"),
             (&rename, json!([{"code": "B"}]), "in effect"),
-            (&rename, json!([]), "not in effect"),
+            (&rename, json!([]), "unshown"),
+            (&delete, json!([]), "unshown"),
             (&delete, json!([{"code": "B"}]), "in effect"),
             (&delete, json!([{"code": "a"}]), "not in effect"),
         ] {
@@ -198,7 +221,28 @@ mod tests {
             json!({"ok": true, "data": {"codes": ["A"]}}),
             json!({"ok": true, "data": {"codes": [{"id": 1}]}}),
         ] {
-            assert!(read(answer.as_object().unwrap()).is_none(), "{answer}");
+            assert_eq!(read(answer.as_object().unwrap()).unwrap_err(), Unread::Form, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_says_there_is_more_proves_nothing() {
+        let read = |rest: Value| {
+            let mut data = json!({"codes": [{"code": "A"}]});
+            data.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            read(json!({"ok": true, "data": data}).as_object().unwrap()).map(|codes| codes.len())
+        };
+        for part in [
+            json!({"total": 2}),
+            json!({"total": 0}),
+            json!({"next": "p2"}),
+            json!({"has_more": true}),
+            json!({"next_page": 2}),
+        ] {
+            assert_eq!(read(part.clone()), Err(Unread::Part), "{part}");
+        }
+        for whole in [json!({}), json!({"total": 1}), json!({"total": 1, "next": null, "has_more": false})] {
+            assert_eq!(read(whole.clone()), Ok(1), "{whole}");
         }
     }
 

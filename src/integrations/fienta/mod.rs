@@ -25,7 +25,7 @@ use serde_json::{Map, Value, json};
 
 use self::answer::{AGAIN, Kind, Said, failure, interrupted, last_words};
 pub use self::check::Checks;
-use self::cli::{Cli, not_known, rest, uncertain_if};
+use self::cli::{Cli, cannot_run, not_known, rest, uncertain_if};
 use self::listing::{Place, Standing};
 pub use self::order::Orders;
 use self::request::Request;
@@ -82,13 +82,13 @@ impl Fienta {
 
     async fn perform(&self, job: &Job, limits: &Limits) -> Result<Outcome, Failure> {
         self.cli.missing().map_err(|missing| uncertain_if(job.uncertain, failure(Fault::Configuration, missing)))?;
-        let request = Request::of(job).map_err(|wrong| failure(Fault::Item, wrong.to_string()).unasked())?;
+        let request = Request::of(job).map_err(|wrong| cannot_run(job.uncertain, &wrong.to_string()))?;
         if limits.stop.is_cancelled() {
             return Err(uncertain_if(job.uncertain, interrupted()));
         }
         if job.uncertain {
             match self.read_back(&request, limits).await? {
-                Standing::InEffect(place) => return Ok(done(place.unwrap_or_default(), true)),
+                Standing::InEffect(place) => return Ok(done(&request, place.unwrap_or_default(), true)),
                 Standing::Differs(key) => return Err(exists_differently(&request, key)),
                 // Not in effect; or an update, which may be repeated without harm.
                 Standing::NotInEffect | Standing::Unshown => rest(limits).await?,
@@ -97,7 +97,7 @@ impl Fienta {
         let doubt = match self.cli.run(request.argv(), OUTPUT_BYTES_MAX, limits).await {
             Said::Yes(answer) if names(&answer, &request) => {
                 let data = answer.get("data").and_then(Value::as_object);
-                return Ok(done(data.map(Place::of).unwrap_or_default(), false));
+                return Ok(done(&request, data.map(Place::of).unwrap_or_default(), false));
             }
             Said::Yes(_) => Doubt::Unproven("answered about another code".to_owned()),
             Said::Nothing(why) | Said::CutOff(why) => Doubt::Unproven(why),
@@ -105,7 +105,7 @@ impl Fienta {
             Said::No(refusal) if refusal.is_about_event => return Err(refusal.failure()),
             Said::No(refusal) => match (refusal.kind, &request) {
                 (Kind::NotFound, Request::Delete { discount_id: None, .. }) => {
-                    return Ok(done(Place::default(), false));
+                    return Ok(done(&request, Place::default(), false));
                 }
                 // Perhaps only the discount's number on the row is out of date.
                 (Kind::NotFound, Request::Delete { .. } | Request::Rename { .. }) => Doubt::NotFound,
@@ -116,7 +116,7 @@ impl Fienta {
         };
         rest(limits).await.map_err(Failure::uncertain)?;
         let standing = self.read_back(&request, limits).await?;
-        decide(&request, doubt, standing)
+        decide(&request, doubt, standing, job.uncertain)
     }
 
     /// Asks `list` whether the request is in effect. Where it cannot say, that is uncertain still.
@@ -124,11 +124,10 @@ impl Fienta {
         let failed = |fault, what: String| not_known(fault, request.verb(), &what);
         match self.cli.run(vec!["list".to_owned()], LIST_BYTES_MAX, limits).await {
             Said::Yes(answer) => match listing::read(&answer) {
-                Some(codes) => Ok(request.standing(codes)),
-                None => Err(failed(
+                Ok(codes) => Ok(request.standing(codes)),
+                Err(unread) => Err(failed(
                     Fault::Outage,
-                    "the Fienta CLI lists codes in a form that rowcall does not know. Codes and orders wait until it is updated."
-                        .to_owned(),
+                    format!("`list` of the Fienta CLI {unread}. Codes and orders wait until it is updated."),
                 )),
             },
             // Nothing about this code can make `list` fail so; every other code would meet the same.
@@ -175,10 +174,14 @@ impl Integration for Fienta {
 }
 
 /// What becomes of a doubt once `list` has answered.
-fn decide(request: &Request, doubt: Doubt, standing: Standing) -> Result<Outcome, Failure> {
+fn decide(request: &Request, doubt: Doubt, standing: Standing, is_uncertain: bool) -> Result<Outcome, Failure> {
     let verb = request.verb();
     match (standing, doubt) {
-        (Standing::InEffect(place), _) => Ok(done(place.unwrap_or_default(), true)),
+        (Standing::InEffect(place), _) => Ok(done(request, place.unwrap_or_default(), true)),
+        // Two that agree: the CLI does not find it, and nothing at all is listed.
+        (Standing::Unshown, Doubt::NotFound) if matches!(request, Request::Delete { .. }) => {
+            Ok(done(request, Place::default(), true))
+        }
         (Standing::Differs(key), _) => Err(exists_differently(request, key)),
         (Standing::Unshown, Doubt::Unproven(why)) => Err(failure(
             Fault::Transient,
@@ -188,6 +191,14 @@ fn decide(request: &Request, doubt: Doubt, standing: Standing) -> Result<Outcome
         (_, Doubt::Unproven(why)) => {
             Err(failure(Fault::Transient, format!("The Fienta CLI {why}. The {verb} is not in effect; {AGAIN}")))
         }
+        // An earlier attempt may have done what makes the CLI say so.
+        (Standing::Unshown, Doubt::NotFound | Doubt::Exists) if is_uncertain => Err(failure(
+            Fault::Transient,
+            format!(
+                "It is not known whether the {verb} took effect: `list` of the Fienta CLI shows no code at all; {AGAIN}"
+            ),
+        )
+        .uncertain()),
         (_, Doubt::Exists) => Err(match request {
             Request::Rename { new_code, .. } => failure(
                 Fault::Item,
@@ -231,12 +242,13 @@ fn exists_differently(request: &Request, key: &str) -> Failure {
     )
 }
 
-fn done(place: Place, is_read_back: bool) -> Outcome {
+/// It is in effect; told so that it is on the row also where something else is asked for by now.
+fn done(request: &Request, place: Place, is_read_back: bool) -> Outcome {
+    let mut result = Map::from_iter([("in_effect".to_owned(), request.in_effect())]);
     let metadata = place.metadata();
-    if metadata.is_empty() && !is_read_back {
-        return Outcome::done(None);
+    if !metadata.is_empty() {
+        result.insert("metadata".to_owned(), Value::Object(metadata));
     }
-    let mut result = Map::from_iter([("metadata".to_owned(), Value::Object(metadata))]);
     if is_read_back {
         result.insert("read_back".to_owned(), json!(true));
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::Settings;
 use super::answer::{AGAIN, Kind, Said, failure, interrupted, last_words};
-use super::cli::{Cli, not_known, rest, uncertain_if};
+use super::cli::{Cli, cannot_run, not_known, rest, uncertain_if};
 use super::request::{Metadata, Shown, Wrong, is_code, text, text_or_number};
 use crate::failure::{Failure, Fault};
 use crate::integrations::command::OUTPUT_BYTES_MAX;
@@ -19,7 +19,7 @@ use crate::job::Job;
 use crate::outcome::Outcome;
 
 /// What belongs to the request, so that a change of metadata cannot set it.
-const RESERVED: [&str; 10] = [
+const RESERVED: [&str; 13] = [
     "action",
     "requested_at",
     "request_method",
@@ -30,6 +30,9 @@ const RESERVED: [&str; 10] = [
     "action_error",
     "failed_at",
     "updated_in_fienta_at",
+    "reached_status",
+    "failed_request",
+    "cancelled_request",
 ];
 
 /// How long a status may be.
@@ -48,6 +51,8 @@ struct Change {
     id: String,
     /// What its status shall be; nothing where only its metadata changes.
     new_status: Option<String>,
+    /// An earlier change, superseded since, has given it that status already; so it may have to be looked at only.
+    is_reached: bool,
 }
 
 /// `claim.sql`'s payload.
@@ -81,11 +86,14 @@ impl Change {
         let id = order.and_then(text_or_number).filter(|id| is_code(id)).ok_or_else(|| {
             Wrong(format!(
                 "metadata.fienta_order_id, or else the row's id, is {}. Allowed are 1 to 64 letters, digits, dots, dashes and \
-                 underscores. Correct it and set the status again.",
+                 underscores. Correct it and use rowcall.retry.",
                 Shown(order)
             ))
         })?;
-        Ok(Self { id, new_status })
+        let reached = metadata.get("reached_status").and_then(text);
+        let is_reached =
+            new_status.as_ref().zip(reached).is_some_and(|(new, reached)| new.eq_ignore_ascii_case(&reached));
+        Ok(Self { id, new_status, is_reached })
     }
 }
 
@@ -143,17 +151,20 @@ impl Orders {
 
     async fn perform(&self, job: &Job, limits: &Limits) -> Result<Outcome, Failure> {
         self.cli.missing().map_err(|missing| uncertain_if(job.uncertain, failure(Fault::Configuration, missing)))?;
-        let Change { id, new_status } =
-            Change::of(job).map_err(|wrong| failure(Fault::Item, wrong.to_string()).unasked())?;
+        let Change { id, new_status, is_reached } =
+            Change::of(job).map_err(|wrong| cannot_run(job.uncertain, &wrong.to_string()))?;
         let Some(new_status) = new_status else {
+            if job.uncertain {
+                return Err(cannot_run(true, "Then the metadata changes."));
+            }
             return Ok(Outcome { unasked: true, ..Outcome::done(None) });
         };
         if limits.stop.is_cancelled() {
             return Err(uncertain_if(job.uncertain, interrupted()));
         }
-        if job.uncertain {
+        if job.uncertain || is_reached {
             if self.stands(&id, limits).await?.eq_ignore_ascii_case(&new_status) {
-                return Ok(read_back());
+                return Ok(done(&new_status, true));
             }
             rest(limits).await?;
         }
@@ -163,7 +174,7 @@ impl Orders {
         let argv = vec!["orders".to_owned(), format!("--id={id}"), format!("--status={new_status}")];
         let doubt = match self.cli.run(argv, OUTPUT_BYTES_MAX, limits).await {
             Said::Yes(answer) if status_of(&answer).is_none_or(|status| status.eq_ignore_ascii_case(&new_status)) => {
-                return Ok(Outcome::done(None));
+                return Ok(done(&new_status, false));
             }
             Said::Yes(_) => "answered that the order has another status".to_owned(),
             Said::Nothing(why) | Said::CutOff(why) => why,
@@ -175,7 +186,7 @@ impl Orders {
         };
         rest(limits).await.map_err(Failure::uncertain)?;
         if self.stands(&id, limits).await?.eq_ignore_ascii_case(&new_status) {
-            return Ok(read_back());
+            return Ok(done(&new_status, true));
         }
         Err(failure(Fault::Transient, format!("The Fienta CLI {doubt}. The change is not in effect; {AGAIN}")))
     }
@@ -235,15 +246,20 @@ fn status_of(answer: &Map<String, Value>) -> Option<&str> {
     answer.get("data")?.get("status")?.as_str()
 }
 
-fn read_back() -> Outcome {
-    Outcome::done(Some(json!({"read_back": true})))
+/// It has that status there; told so that it is on the row also where something else is asked for by now.
+fn done(new_status: &str, is_read_back: bool) -> Outcome {
+    let mut result = json!({"in_effect": {"new_status": new_status}});
+    if is_read_back {
+        result["read_back"] = json!(true);
+    }
+    Outcome::done(Some(result))
 }
 
 fn not_there(id: &str) -> Failure {
     failure(
         Fault::Item,
         format!(
-            "The order {id} is not in Fienta. Give its number there as metadata.fienta_order_id, and set the status again."
+            "The order {id} is not in Fienta. Give its number there as metadata.fienta_order_id, and use rowcall.retry."
         ),
     )
 }

@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::terms::{Decimal, Expiry, Terms};
 use crate::integrations::redact;
@@ -90,6 +91,16 @@ impl Request {
             | Self::Update { code, .. }
             | Self::Rename { code, .. }
             | Self::Delete { code, .. } => code,
+        }
+    }
+
+    /// What is so in Fienta once it is done, as `settle.sql` reads it.
+    pub(super) fn in_effect(&self) -> Value {
+        let (action, code) = (self.verb(), self.code());
+        match self {
+            Self::Update { terms, .. } => json!({"action": action, "code": code, "terms": terms.values()}),
+            Self::Rename { new_code, .. } => json!({"action": action, "code": code, "new_code": new_code}),
+            Self::Create { .. } | Self::Delete { .. } => json!({"action": action, "code": code}),
         }
     }
 

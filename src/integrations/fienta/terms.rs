@@ -3,6 +3,8 @@
 //! Amounts never pass through a float: they are kept as the text that was given, and compared in hundredths. A value
 //! that `list` does not show, or shows in a form that cannot be read, contradicts nothing.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -70,6 +72,12 @@ impl Terms {
             "expires_at" => self.expires_at.as_ref().map(|expiry| expiry.text.clone()),
             _ => self.description.clone(),
         }
+    }
+
+    /// Those that are given, by their names in the metadata.
+    pub(super) fn values(&self) -> BTreeMap<&'static str, String> {
+        let keys = ["discount_percent", "discount_amount", "max_uses", "expires_at", "description"];
+        keys.into_iter().filter_map(|key| Some((key, self.value(key)?))).collect()
     }
 
     /// Compares what was asked with what is shown.

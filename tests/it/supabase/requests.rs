@@ -65,12 +65,13 @@ async fn asked_twice_for_the_same_it_is_asked_once() {
         ("request_code_update('A', '{\"max_uses\": 3}')", 1),
         ("request_code_update('A', '{\"new_max_uses\": 3}')", 1),
         ("request_code_update('A', '{\"max_uses\": 4}')", 2),
-        ("request_code_rename('A', 'B')", 3),
-        ("request_code_rename('A', 'B')", 3),
-        ("request_code_delete('A')", 4),
-        ("request_code_delete('A')", 4),
-        ("cancel_code_request('A')", 5),
-        ("cancel_code_request('A')", 5),
+        ("cancel_code_request('A')", 3),
+        ("request_code_rename('A', 'B')", 4),
+        ("request_code_rename('A', 'B')", 4),
+        ("request_code_delete('A')", 5),
+        ("request_code_delete('A')", 5),
+        ("cancel_code_request('A')", 6),
+        ("cancel_code_request('A')", 6),
         ("request_code_create('NEW')", 1),
         ("request_code_create('NEW', '{}')", 1),
     ] {
@@ -175,4 +176,37 @@ async fn an_action_is_answered_once() {
             project.db.get(&format!("select status || ': ' || user_response from actions where id = {action}")).await;
         assert_eq!(row, format!("{status}: It is on its way."));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_promised_to_a_page_is_not_undone_by_its_next_request() {
+    let project = Project::new().await;
+    project.db.run("update rowcall.browser_tables set per_minute = 100000").await;
+    project.code("A", ALICE).await;
+    let page = project.user(ALICE).await;
+    let later = || project.db.run("update codes set requested_at = requested_at - interval '1 minute'");
+    call(&page, "request_code_update('A', '{\"discount_percent\": 30, \"max_uses\": 3}')").await;
+    later().await;
+    call(&page, "request_code_update('A', '{\"discount_amount\": 5}')").await;
+    later().await;
+    let asked: Value = project.db.get("select metadata from codes").await;
+    assert_eq!((&asked["new_max_uses"], &asked["new_discount_amount"]), (&json!(3), &json!(5)));
+    assert!(asked.get("new_discount_percent").is_none(), "{asked}");
+    call(&page, "request_code_create('NEW')").await;
+    for function in [
+        "request_code_rename('A', 'B')",
+        "request_code_update('NEW', '{\"max_uses\": 3}')",
+        "request_code_rename('NEW', 'B')",
+    ] {
+        let refusal = refused(&page, &format!("select {function}")).await;
+        assert_eq!(refusal.code, "PT409", "{function}: {refusal:?}");
+    }
+    project.db.run("update codes set status = 'renaming' where code = 'A'; update codes set claim_token = gen_random_uuid() where code = 'A'").await;
+    assert_eq!(
+        refused(&page, "select request_code_delete('A')").await.code,
+        "PT409",
+        "it may have another name by now"
+    );
+    project.db.run("update codes set status = 'unknown', claim_token = gen_random_uuid() where code = 'A'").await;
+    assert_eq!(refused(&page, "select request_code_delete('A')").await.code, "PT409", "nobody knows what it is");
 }
