@@ -15,6 +15,7 @@ use std::time::Duration;
 use reqwest::Url;
 use secrecy::SecretString;
 
+use crate::connections::{self, Connections};
 use crate::http::Settings as HttpSettings;
 use crate::http::jwt::KeySetError;
 use crate::integrations::command::own_binary;
@@ -116,6 +117,8 @@ pub struct Config {
     pub database: Database,
     /// For the bell; the same unless `LISTEN_DATABASE_URL` is set.
     pub listen: Database,
+    /// How many connections to databases there may be.
+    pub connections: Connections,
     /// How often to sweep.
     pub sweep: Duration,
     /// How long a shutdown may take.
@@ -195,9 +198,11 @@ impl Config {
         let whatsapp = providers::whatsapp(environment)?;
         let crm = crm::crm(environment)?;
         let supplier = providers::supplier(environment)?;
+        let http = http::settings(environment, &whatsapp.meta, &crm, &supplier)?;
         Ok(Self {
             database,
             listen,
+            connections: connections(environment, http.is_some())?,
             sweep: seconds(environment, "ACTION_CHECK_INTERVAL", 30, 1..=3600)?,
             grace: seconds(environment, "ROWCALL_SHUTDOWN_GRACE", 30, 15..=3600)?,
             queues: served(environment)?,
@@ -205,7 +210,7 @@ impl Config {
                 .get("ROWCALL_MONITOR_URL")
                 .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
                 .transpose()?,
-            http: http::settings(environment, &whatsapp.meta, &crm, &supplier)?,
+            http,
             fienta: fienta_settings(environment)?,
             crm,
             whatsapp,
@@ -215,6 +220,15 @@ impl Config {
             organizations: organizations::settings(environment)?,
         })
     }
+}
+
+/// `ROWCALL_CONNECTIONS_MAX`; as many as are of use, where it is not set.
+fn connections(environment: &impl Environment, serves_http: bool) -> Result<Connections, ConfigError> {
+    const VARIABLE: &str = "ROWCALL_CONNECTIONS_MAX";
+    if environment.get(VARIABLE).is_none() {
+        return Ok(Connections::default());
+    }
+    Ok(Connections::shared(whole(environment, VARIABLE, 0, connections::RANGE)?, serves_http))
 }
 
 fn fienta_settings(environment: &impl Environment) -> Result<fienta::Settings, ConfigError> {
@@ -309,6 +323,10 @@ mod tests {
             ("FIENTA_CLI", "'unclosed", "quoted as in a shell"),
             ("ROWCALL_MONITOR_URL", "file:///etc/passwd", "http or https"),
             ("LISTEN_DATABASE_URL", "not an address", "LISTEN_DATABASE_URL"),
+            ("LISTEN_DATABASE_URL", "postgres://u@h/db?pgbouncer=maybe", "neither true"),
+            ("LISTEN_DATABASE_URL", "host=h sslcert=/c.pem sslkey=/k.pem", "no client certificate"),
+            ("ROWCALL_CONNECTIONS_MAX", "4", "a whole number from 5 to 200"),
+            ("ROWCALL_CONNECTIONS_MAX", "many", "a whole number from 5 to 200"),
             ("WHATSAPP_PROVIDER", "telegram", "meta or infobip"),
             ("WHATSAPP_API_URL", "ftp://example.com", "http or https"),
             ("WHATSAPP_PHONE_NUMBER_ID", "+1 650", "in digits"),
