@@ -44,10 +44,10 @@ fn chain(error: &anyhow::Error) -> String {
 
 /// What usually mends it.
 fn usual(error: &anyhow::Error, answer: Option<&DbError>) -> Option<&'static str> {
+    if let Some(advice) = tls::advice(error.as_ref()) {
+        return Some(advice);
+    }
     let Some(answer) = answer else {
-        if let Some(advice) = tls::advice(error.as_ref()) {
-            return Some(advice);
-        }
         let is_unreachable = error
             .chain()
             .any(|cause| cause.downcast_ref::<tokio_postgres::Error>().is_some() || cause.is::<PoolError>());

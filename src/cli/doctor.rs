@@ -103,7 +103,8 @@ fn provider(service: &Service, is_served: bool) -> Finding {
 }
 
 fn unreachable(database: &Database, error: &tokio_postgres::Error) -> Finding {
-    let mend = match error.code().map(tokio_postgres::error::SqlState::code) {
+    let advice = tls::advice(error).map(str::to_owned);
+    let mend = advice.unwrap_or_else(|| match error.code().map(tokio_postgres::error::SqlState::code) {
         Some("28P01" | "28000") => {
             "DATABASE_URL: the right user and password, and a line for it in pg_hba.conf".to_owned()
         }
@@ -113,7 +114,7 @@ fn unreachable(database: &Database, error: &tokio_postgres::Error) -> Finding {
         _ => tls::advice(error)
             .unwrap_or("start the server, or correct host, port and sslmode in DATABASE_URL")
             .to_owned(),
-    };
+    });
     let found = format!("{} at {} does not answer: {}", database.name(), database.place(), chain(error));
     Finding::problem("connection", found, mend)
 }

@@ -17,6 +17,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier,
 };
+use tokio_postgres::error::DbError;
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
 /// How the server's certificate is checked.
@@ -142,6 +143,11 @@ impl ServerCertVerifier for Nameless {
 pub fn advice(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     let mut cause = Some(error);
     while let Some(inner) = cause {
+        if inner.downcast_ref::<DbError>().is_some_and(asks_for_tls) {
+            return Some(
+                "sslmode=require, or rather verify-full with sslrootcert: the server lets nobody in without TLS",
+            );
+        }
         // A stream tells what TLS said as an error of its own.
         let inner_most = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         let told = inner.downcast_ref().or_else(|| inner_most.and_then(|error| error.downcast_ref()));
@@ -153,10 +159,17 @@ pub fn advice(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
     None
 }
 
+/// Postgres' own words where `pg_hba.conf` has only `hostssl`, Supabase's and PgBouncer's.
+fn asks_for_tls(answer: &DbError) -> bool {
+    ["no encryption", "SSL connection is required", "SSL required"].iter().any(|words| answer.message().contains(words))
+}
+
 fn mend(told: &rustls::Error) -> &'static str {
-    use CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer};
+    use CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
+    };
     match told {
-        rustls::Error::InvalidCertificate(UnknownIssuer) => {
+        rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature) => {
             "sslrootcert: the certificate of the authority that signed the server's (Supabase: download it, Project Settings → Database)"
         }
         rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }) => {
