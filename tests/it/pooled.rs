@@ -38,7 +38,7 @@ async fn nothing_is_left(through: &str) {
 /// A database behind a pooler.
 struct Pooled {
     scratch: Scratch,
-    pooler: Pooler,
+    _pooler: Pooler,
     url: String,
 }
 
@@ -46,7 +46,7 @@ impl Pooled {
     async fn of(scratch: Scratch) -> Self {
         let pooler = Pooler::before(&scratch.url).await;
         let url = pooler.through(&scratch.url);
-        Self { scratch, pooler, url }
+        Self { scratch, _pooler: pooler, url }
     }
 
     fn rowcall(&self, arguments: &[&str]) -> Said {
@@ -298,7 +298,8 @@ async fn five_connections_are_enough_and_no_more_are_made() {
         [("ROWCALL_CONNECTIONS_MAX", "5"), ("ENABLE_MONITORING", "true"), ("ROWCALL_HTTP_ADDR", "127.0.0.1:0")];
     db.run(
         "insert into rowcall.schedules (name, cron, statement) values
-             ('slow', '* * * * * *', 'select pg_sleep(2)'), ('slower', '* * * * * *', 'select pg_sleep(3)')",
+             ('slow', '@yearly', 'select pg_sleep(2)'), ('slower', '@yearly', 'select pg_sleep(3)');
+         select rowcall.run_schedule('slow'), rowcall.run_schedule('slower')",
     )
     .await;
     let worker = Binary::start_with(&db, &fake, &settings).await;

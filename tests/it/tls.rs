@@ -123,16 +123,16 @@ impl Secured {
     async fn client(&self) -> Client {
         Database::parse(&self.verified()).unwrap().client().await.unwrap()
     }
+}
 
-    /// What a command says that must not get in; never the password.
-    fn refusal(&self, arguments: &[&str], address: &str) -> String {
-        let output = rowcall(arguments, address);
-        let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
-        let password = Url::parse(address).unwrap().password().unwrap().to_owned();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(!said.contains(&password), "{said}");
-        said
-    }
+/// What a command says that must not get in; never the password.
+fn refusal(arguments: &[&str], address: &str) -> String {
+    let output = rowcall(arguments, address);
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+    let password = Url::parse(address).unwrap().password().unwrap().to_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(!said.contains(&password), "{said}");
+    said
 }
 
 fn path(path: &Path) -> &str {
@@ -188,7 +188,7 @@ async fn a_row_is_done_over_a_connection_whose_server_is_known() {
     well(&rowcall(&["status"], through.as_str()));
     let name_is_wrong =
         pooler.through(&secured.address(&[("sslmode", "verify-full"), ("sslrootcert", path(&secured.root))], false));
-    secured.refusal(&["status"], &name_is_wrong);
+    refusal(&["status"], &name_is_wrong);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,7 +221,7 @@ async fn sslmode_means_what_it_means_to_libpq() {
             continue;
         };
         for command in [["migrate"], ["doctor"], ["run"]] {
-            let said = secured.refusal(&command, &address);
+            let said = refusal(&command, &address);
             assert!(said.contains(wrong), "{case}: {said}");
             assert!(said.contains("hint: ") || said.contains("mend: "), "{case}: {said}");
         }
@@ -234,7 +234,7 @@ async fn what_mends_each_of_them_is_said() {
     let another = Authority::new("another").in_file(secured.folder.path().join("another.crt"));
     let full =
         |root: &Path, by_name| secured.address(&[("sslmode", "verify-full"), ("sslrootcert", path(root))], by_name);
-    let said = |address: &str| [["run"], ["doctor"]].map(|command| secured.refusal(&command, address)).concat();
+    let said = |address: &str| [["run"], ["doctor"]].map(|command| refusal(&command, address)).concat();
     let mends = |said: &str, words: &str| assert_eq!(said.matches(words).count(), 2, "{words}: {said}");
     mends(&said(&full(&another, true)), "sslrootcert: the certificate of the authority");
     mends(&said(&full(&secured.root, false)), "connect by a name that the certificate has");
