@@ -2,6 +2,7 @@
 //!
 //! Secrets are `SecretString`s from here on, so that no log and no debug output can show them.
 
+mod databases;
 mod fluent;
 mod http;
 mod providers;
@@ -9,13 +10,15 @@ mod links;
 mod organizations;
 mod crm;
 
+pub use databases::{database, listen};
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::SecretString;
 
-use crate::connections::{self, Connections};
+use crate::connections::Connections;
 use crate::http::Settings as HttpSettings;
 use crate::http::jwt::KeySetError;
 use crate::integrations::command::own_binary;
@@ -167,19 +170,6 @@ impl<F: Fn(&str) -> Option<String>> Environment for F {
     }
 }
 
-/// The database of `DATABASE_URL`.
-pub fn database(environment: &impl Environment) -> Result<Database, ConfigError> {
-    let address = environment.get("DATABASE_URL").ok_or(ConfigError::NoDatabase)?;
-    Database::parse(&address).map_err(|source| ConfigError::Address { variable: "DATABASE_URL", source })
-}
-
-/// The database of `LISTEN_DATABASE_URL`, if that is set.
-pub fn listen(environment: &impl Environment) -> Result<Option<Database>, ConfigError> {
-    let parse = |address: String| Database::parse(&address);
-    let listen = environment.get("LISTEN_DATABASE_URL").map(parse).transpose();
-    listen.map_err(|source| ConfigError::Address { variable: "LISTEN_DATABASE_URL", source })
-}
-
 /// `ROWCALL_LOG_FORMAT`: human on a terminal, JSON elsewhere.
 pub fn log_format(environment: &impl Environment, terminal: bool) -> Result<LogFormat, ConfigError> {
     match environment.get("ROWCALL_LOG_FORMAT").as_deref() {
@@ -202,7 +192,7 @@ impl Config {
         Ok(Self {
             database,
             listen,
-            connections: connections(environment, http.is_some())?,
+            connections: databases::connections(environment, http.is_some())?,
             sweep: seconds(environment, "ACTION_CHECK_INTERVAL", 30, 1..=3600)?,
             grace: seconds(environment, "ROWCALL_SHUTDOWN_GRACE", 30, 15..=3600)?,
             queues: served(environment)?,
@@ -220,15 +210,6 @@ impl Config {
             organizations: organizations::settings(environment)?,
         })
     }
-}
-
-/// `ROWCALL_CONNECTIONS_MAX`; as many as are of use, where it is not set.
-fn connections(environment: &impl Environment, serves_http: bool) -> Result<Connections, ConfigError> {
-    const VARIABLE: &str = "ROWCALL_CONNECTIONS_MAX";
-    if environment.get(VARIABLE).is_none() {
-        return Ok(Connections::default());
-    }
-    Ok(Connections::shared(whole(environment, VARIABLE, 0, connections::RANGE)?, serves_http))
 }
 
 fn fienta_settings(environment: &impl Environment) -> Result<fienta::Settings, ConfigError> {

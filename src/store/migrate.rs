@@ -4,18 +4,19 @@
 //! Promises: twice without harm, as a non-superuser, on an empty database or on one that has its users' tables. What was
 //! installed is recorded with a fingerprint, so that `doctor` can tell when somebody changed it by hand.
 
+mod through;
+
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::fmt::Write as _;
 
-use refinery::{AsyncMigrate, Migration, Runner};
-use refinery_core::traits::r#async::{AsyncQuery, AsyncTransaction};
+use refinery::{Migration, Runner};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Row, Transaction};
+use tokio_postgres::{Client, Row};
 
 use super::connect::Database;
-use super::parameter::typed;
 use super::{Store, StoreError};
+use through::{Through, lock};
 
 mod embedded {
     refinery::embed_migrations!("sql/migrations");
@@ -23,9 +24,6 @@ mod embedded {
 
 /// The table in which the applied migrations stand.
 const HISTORY: &str = "rowcall.schema_migrations";
-
-/// One migrate at a time on a database ("rowcall" in ASCII).
-const LOCK: i64 = 0x0072_6f77_6361_6c6c;
 
 /// A user's long transaction must not be made to queue behind ours for longer than this.
 const LOCK_TIMEOUT: &str = "set local lock_timeout = '5s'";
@@ -312,37 +310,6 @@ async fn connect(database: &Database) -> Result<Client, MigrateError> {
     let failed = |source| MigrateError::Connect { database: database.name().to_owned(), source };
     database.client().await.map_err(failed)
 }
-
-/// Takes the lock of migrations, for as long as the transaction lives. It rests meanwhile.
-async fn lock(keeper: &mut Client) -> Result<Transaction<'_>, tokio_postgres::Error> {
-    let held = keeper.transaction().await?;
-    held.batch_execute("set local idle_in_transaction_session_timeout = 0; set local statement_timeout = 0").await?;
-    held.execute_typed("select pg_advisory_xact_lock($1)", &typed(&[&LOCK])).await?;
-    Ok(held)
-}
-
-/// A connection by which migrations are applied, each transaction with the lock timeout: a session's own would be somebody
-/// else's by the next transaction.
-struct Through<'a>(&'a mut Client);
-
-impl AsyncTransaction for Through<'_> {
-    type Error = tokio_postgres::Error;
-
-    async fn execute<'a, T: Iterator<Item = &'a str> + Send + 'a>(
-        &'a mut self,
-        queries: T,
-    ) -> Result<usize, Self::Error> {
-        AsyncTransaction::execute(self.0, std::iter::once(LOCK_TIMEOUT).chain(queries)).await
-    }
-}
-
-impl AsyncQuery<Vec<Migration>> for Through<'_> {
-    async fn query<'a>(&'a mut self, query: &'a str) -> Result<Vec<Migration>, Self::Error> {
-        AsyncQuery::query(self.0, query).await
-    }
-}
-
-impl AsyncMigrate for Through<'_> {}
 
 fn runner() -> Runner {
     let mut runner = embedded::migrations::runner();

@@ -117,10 +117,8 @@ async fn every_command_works_through_it_and_leaves_nothing_behind() {
     rowcall(&["schedule", "resume", "check-fienta-codes"]).well();
     rowcall(&["schedule", "history"]).well();
     rowcall(&["export", "fulfillment"]).well();
-    assert!(
-        rowcall(&["resolve", "codes", "1", "done", "--note", "seen"]).refusal().contains("codes"),
-        "an answer of ours"
-    );
+    let refused = rowcall(&["resolve", "codes", "1", "done", "--note", "seen"]).refusal();
+    assert!(!refused.contains("prepared") && !refused.contains("SQLSTATE"), "in words of ours: {refused}");
     nothing_is_left(&pooled.url).await;
 }
 
