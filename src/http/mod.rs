@@ -138,15 +138,13 @@ impl std::ops::Deref for App {
     }
 }
 
-/// Connections of the server's own, so that no flood of requests keeps the worker from its rows.
-const DATABASE_CONNECTIONS_MAX: usize = 5;
-
 /// For the database to answer: longer than a statement may run there, shorter than a request may take.
 const ANSWER_MAX: Duration = Duration::from_secs(25);
 
-/// What the server asks of the database.
-pub fn store(database: &Database) -> Store {
-    Store::new(database.pool(DATABASE_CONNECTIONS_MAX, Session::Request)).with_answer_max(ANSWER_MAX)
+/// What the server asks of the database, over connections of its own, so that no flood of requests keeps the worker from its
+/// rows.
+pub fn store(database: &Database, connections: usize) -> Store {
+    Store::new(database.pool(connections, Session::Request)).with_answer_max(ANSWER_MAX)
 }
 
 /// Every route, behind what it needs.
@@ -203,7 +201,7 @@ mod tests {
         let settings =
             Settings { address: SocketAddr::from(([127, 0, 0, 1], 8000)), keys, webhooks, links: None, limits };
         let database = Database::parse("postgres://nobody@127.0.0.1:1/none").unwrap();
-        App::new(settings, store(&database), Readiness::default())
+        App::new(settings, store(&database, 1), Readiness::default())
     }
 
     async fn told(routes: Router<App>, limits: Limits) -> (u16, Value) {

@@ -157,7 +157,7 @@ async fn what_needs_no_token_reveals_only_names() {
 async fn another_address_than_this_machines_needs_the_admins_token() {
     let scratch = Scratch::migrated().await;
     let bind = async |settings: Settings| {
-        let store = store(&Database::parse(&scratch.url).unwrap());
+        let store = store(&Database::parse(&scratch.url).unwrap(), 5);
         let settings = Settings { address: "0.0.0.0:0".parse().unwrap(), ..settings };
         Server::bind(settings, store, Readiness::default(), CancellationToken::new()).await
     };

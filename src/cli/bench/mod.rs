@@ -17,6 +17,7 @@ use clap::Subcommand;
 use tokio_postgres::Client;
 
 use crate::config::{self, ProcessEnvironment};
+use crate::connections::Connections;
 use crate::readiness::Readiness;
 use crate::store::connect::Database;
 use crate::store::migrate;
@@ -78,6 +79,7 @@ impl Scratch {
         Settings {
             database: self.database.clone(),
             listen: self.database.clone(),
+            connections: Connections::default(),
             sweep: Duration::from_secs(30),
             grace: Duration::from_secs(10),
             monitor: None,
