@@ -9,10 +9,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::sync::Mutex;
+use utoipa::ToSchema;
 
 use super::App;
+use super::errors::Fault;
 use crate::store::StoreError;
 use crate::store::schedules::operator::Trouble;
 
@@ -38,25 +40,60 @@ struct Look {
     schedules: Option<Trouble>,
 }
 
-/// `GET /livez`
-pub(super) async fn livez() -> Json<Value> {
-    Json(json!({ "alive": true }))
+/// Whether the process answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Alive {
+    alive: bool,
 }
 
-/// `GET /readyz`
+/// Whether the worker can do its work.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Readiness {
+    ready: bool,
+    /// Which checks fail: `database`, `schema`, `bell`, `heartbeat`.
+    #[schema(value_type = Vec<String>)]
+    failing: Vec<&'static str>,
+    /// How many schedules need a look; null where the database cannot tell.
+    #[schema(required = true)]
+    schedules: Option<Trouble>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<Fault>,
+}
+
+/// Whether the process answers
+#[utoipa::path(
+    get,
+    path = "/livez",
+    operation_id = "getLiveness",
+    tag = "health",
+    responses((status = 200, description = "It does", body = Alive))
+)]
+pub(super) async fn livez() -> Json<Alive> {
+    Json(Alive { alive: true })
+}
+
+/// Whether the worker can do its work
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "getReadiness",
+    tag = "health",
+    responses(
+        (status = 200, description = "It can", body = Readiness),
+        (status = 503, description = "It cannot, and why", body = Readiness)
+    )
+)]
 pub(super) async fn readyz(State(app): State<App>) -> Response {
     let Look { failing, schedules } = look(&app).await;
     let failing: Vec<_> = failing.into_iter().chain(failing_here(&app)).collect();
-    if failing.is_empty() {
-        return Json(json!({ "ready": true, "failing": [], "schedules": schedules })).into_response();
+    let ready = failing.is_empty();
+    if ready {
+        return Json(Readiness { ready, failing, schedules, error: None }).into_response();
     }
-    let error = json!({
-        "code": "not_ready",
-        "message": format!("not ready: {}", failing.join(", ")),
-        "hint": "`rowcall doctor`, run where the worker runs, tells what mends it",
-    });
-    let body = json!({ "ready": false, "failing": failing, "schedules": schedules, "error": error });
-    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+    let hint = "`rowcall doctor`, run where the worker runs, tells what mends it";
+    let error = Fault::new("not_ready", format!("not ready: {}", failing.join(", ")), hint);
+    (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { ready, failing, schedules, error: Some(error) })).into_response()
 }
 
 /// The names of the checks of this process that fail.
