@@ -38,22 +38,12 @@ pub(super) struct Given(pub(super) Map<String, Value>);
 pub(super) struct Fields(pub(super) Map<String, Value>);
 
 /// The path's parts, refused as JSON.
+#[derive(FromRequestParts)]
+#[from_request(via(Path), rejection(Refusal))]
 pub(super) struct Part<T>(pub(super) T);
 
 /// The query's parts, refused as JSON.
 pub(super) struct Asked<T>(pub(super) T);
-
-impl<T: DeserializeOwned + Send> FromRequestParts<App> for Part<T> {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
-        if parts.uri.path().contains("%00") {
-            return Err(Refusal::bad_request("invalid_path", "the path has the character U+0000"));
-        }
-        let Path(part) = Path::from_request_parts(parts, app).await?;
-        Ok(Self(part))
-    }
-}
 
 impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
     type Rejection = Refusal;

@@ -215,6 +215,9 @@ fn read(error: &StoreError) -> Refusal {
             return Refusal::unavailable("not_migrated", "the database lacks what this needs", 60)
                 .hint("run `rowcall migrate`");
         }
+        "22021" | "22P05" => {
+            Refusal::bad_request("invalid", "a text has a character that the database has no room for: U+0000")
+        }
         code => match code.get(..2).unwrap_or_default() {
             "22" | "23" | "44" => Refusal::bad_request("invalid", said_or("the database does not take these values")),
             "40" | "55" => return Refusal::unavailable("busy", "another transaction is in the way", 1),

@@ -251,6 +251,20 @@ async fn a_request_is_done_once_under_its_key_and_another_under_it_is_refused() 
     none_of(&failures);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_no_word_is_refused() {
+    let client = Client::start().await;
+    let mut failures = Vec::new();
+    for operation in client.operations.iter().filter(|operation| operation.takes_key) {
+        for key in ["", "\"\"", "two words", "\u{e9}", &"x".repeat(256)] {
+            let request = client.request(operation, &one(operation)).header("idempotency-key", key.as_bytes());
+            let checked = client.ask(operation, request).await.and_then(|heard| heard.refused_for("Idempotency-Key"));
+            failures.extend(checked.err().map(|wrong| format!("{} {key:?}: {wrong}", operation.id)));
+        }
+    }
+    none_of(&failures);
+}
+
 /// Finds a request that is done, and makes it again.
 fn keyed(client: &Client, operation: &Operation) -> Result<(), String> {
     let (count, is_done) = (RefCell::new(0), RefCell::new(false));
