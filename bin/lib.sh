@@ -29,14 +29,31 @@ need_postgres() {
     if [[ -n ${DATABASE_URL:-} ]] || postgres_is_here; then
         return
     fi
-    if [[ $(uname) == Darwin ]]; then
-        fail "Postgres is missing: brew install postgresql@17"
-    elif [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
-        fail "Postgres is missing: apt-get install postgresql (as root), or your system's package of Postgres 14 or newer"
+    need_package "Postgres 14 or newer" postgresql@17 postgresql
+}
+
+# Makes sure that Node is here, new enough for the linter of bin/lint-openapi.
+need_node() {
+    if ! command -v npx >/dev/null; then
+        need_package "Node 20.19, or 22.12 or newer," node nodejs npm
     fi
-    echo "Installing Postgres with apt-get ..." >&2
+    node -e 'const [a, b] = process.versions.node.split(".").map(Number);
+        process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' ||
+        fail "Node $(node --version) is too old: install 20.19, or 22.12 or newer, from https://nodejs.org"
+}
+
+# Installs what is missing where we may, else says what to install: its name, Homebrew's, and those of apt-get.
+need_package() {
+    local what=$1 formula=$2
+    shift 2
+    if [[ $(uname) == Darwin ]]; then
+        fail "$what is missing: brew install $formula"
+    elif [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+        fail "$what is missing: apt-get install $* (as root), or your system's package"
+    fi
+    echo "Installing $* with apt-get ..." >&2
     quietly apt-get update
-    quietly env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends postgresql
+    quietly env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"
 }
 
 # Makes sure that PgBouncer is here, of which the tests start some of their own: installs it where we may, else says what to

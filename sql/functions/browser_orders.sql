@@ -32,7 +32,7 @@ language plpgsql
 set search_path = pg_catalog, public
 as $$
 declare
-    asked constant jsonb := jsonb_strip_nulls(given - 'new_metadata')
+    asked jsonb := jsonb_strip_nulls(given - 'new_metadata')
         || case when given -> 'new_metadata' <> 'null' then jsonb_build_object('new_metadata', given -> 'new_metadata') else '{}' end;
     found public.orders;
 begin
@@ -43,7 +43,11 @@ begin
     for no key update;
     if found.id is null then
         raise exception 'there is no order % of yours', coalesce(order_id, 'without a key') using errcode = 'PT404';
+    elsif found.status = 'unknown' and found.metadata ? 'action' then
+        raise exception 'nobody knows yet whether the last change of order % took effect', found.id
+            using errcode = 'PT409', hint = 'wait until somebody has found out';
     end if;
+    asked := rowcall.with_unfinished(found.status, found.metadata, asked);
     if found.status is distinct from 'updating'
         or found.metadata -> 'new_status' is distinct from asked -> 'new_status'
         or found.metadata -> 'new_metadata' is distinct from asked -> 'new_metadata'

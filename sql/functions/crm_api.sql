@@ -18,6 +18,8 @@ begin
     if coalesce(given, '') = '' then
         raise exception 'queueId is missing: it is the key of a row of crm_sync_queue'
             using errcode = '22023', detail = '["queueId"]';
+    elsif jsonb_typeof(payload -> 'queueId') not in ('number', 'string') then
+        raise exception 'queueId must be the key of a row of crm_sync_queue' using errcode = '22023', detail = '["queueId"]';
     end if;
     found := rowcall.named_crm_sync(given);
     select a.crm_type, a.target, a.is_open, a.reason into account from rowcall.crm_accounts as a where a.client_id = found.client_id;

@@ -97,7 +97,7 @@ begin
     if verdict is null or verdict not in ('done', 'failed') then
         raise exception 'a row is resolved as done or failed, not as %', coalesce(verdict, 'null')
             using errcode = 'invalid_parameter_value',
-                hint = 'done: it took effect; failed: it did not; to try it again use rowcall.retry';
+                hint = 'the verdict is done: it took effect; or failed: it did not; to try it again use rowcall.retry';
     end if;
     if coalesce(btrim(note), '') = '' then
         raise exception 'say how you know'

@@ -42,6 +42,25 @@ as $$
     select rowcall.set_aside(metadata - 'reached_status', 'failed_request')
 $$;
 
+-- What is asked of an order, with what was asked before and is not done yet; where both say something, the newer counts.
+create or replace function rowcall.with_unfinished(status text, metadata jsonb, asked jsonb) returns jsonb
+language sql
+immutable
+set search_path = pg_catalog
+as $$
+    select case
+        when status = 'updating' and jsonb_typeof(metadata) = 'object'
+            then jsonb_strip_nulls(jsonb_build_object('new_status', metadata -> 'new_status')) || asked
+                || case jsonb_typeof(metadata -> 'new_metadata')
+                    when 'object' then jsonb_build_object(
+                        'new_metadata', metadata -> 'new_metadata' || coalesce(asked -> 'new_metadata', '{}')
+                    )
+                    else '{}'
+                end
+        else asked
+    end
+$$;
+
 -- The row with that key, locked.
 create or replace function rowcall.known_order(wanted_key text) returns public.orders
 language plpgsql

@@ -216,7 +216,6 @@ as $$
 declare
     given constant jsonb := jsonb_strip_nulls(payload - 'new_metadata')
         || case when payload -> 'new_metadata' <> 'null' then jsonb_build_object('new_metadata', payload -> 'new_metadata') else '{}' end;
-    unfinished jsonb := '{}';
     found public.orders;
 begin
     perform rowcall.refuse_faults(
@@ -229,20 +228,9 @@ begin
         raise exception 'nobody knows yet whether the last change of order % took effect', found.id
             using errcode = 'RC409', hint = format('look at Fienta, then: rowcall resolve orders %s', found.id);
     end if;
-    if found.status = 'updating' and jsonb_typeof(found.metadata) = 'object' then
-        unfinished := jsonb_strip_nulls(jsonb_build_object('new_status', found.metadata -> 'new_status'))
-            || case jsonb_typeof(found.metadata -> 'new_metadata')
-                when 'object' then jsonb_build_object(
-                    'new_metadata', found.metadata -> 'new_metadata' || coalesce(given -> 'new_metadata', '{}')
-                )
-                else '{}'
-            end;
-    end if;
     update public.orders as o
     set status = 'updating',
-        metadata = rowcall.ask_with(o.metadata, '{}') || given - 'request_method' || (unfinished - array(
-            select g.key from jsonb_object_keys(given - 'new_metadata') as g (key)
-        ))
+        metadata = rowcall.ask_with(o.metadata, '{}') || rowcall.with_unfinished(found.status, found.metadata, given - 'request_method')
     where o.id = found.id
     returning o.*
     into found;

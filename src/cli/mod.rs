@@ -14,6 +14,7 @@ pub mod hash_password;
 pub mod webhook_secret;
 pub mod sandbox;
 pub mod bench;
+pub mod openapi;
 pub mod completions;
 mod services;
 mod callbacks;
@@ -97,6 +98,9 @@ enum Command {
     /// Run what the demo and the tests use in place of the real world
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
+    /// Print what the HTTP API is, in OpenAPI 3.1, for generators of clients and for linters
+    #[command(name = "openapi")]
+    OpenApi,
     /// Print what makes your shell complete rowcall's commands
     Completions(completions::CompletionsArgs),
     /// Lead a program's process group, so that it ends with its worker
@@ -153,6 +157,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::HashPassword => hash_password::run(),
         Command::WebhookSecret(args) => webhook_secret::run(&args),
         Command::Doctor(args) => doctor::run(args).await,
+        Command::OpenApi => openapi::run(),
         Command::Completions(args) => completions::run(&args),
         Command::Bench(command) => bench::run(command).await,
         Command::Sandbox(sandbox::SandboxCommand::Postgres(args)) => run_with_cluster(args).await,

@@ -11,6 +11,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use http_body_util::LengthLimitError;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -42,9 +43,20 @@ pub(super) struct Fields(pub(super) Map<String, Value>);
 pub(super) struct Part<T>(pub(super) T);
 
 /// The query's parts, refused as JSON.
-#[derive(FromRequestParts)]
-#[from_request(via(Query), rejection(Refusal))]
 pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let mut pairs = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        if let Some((name, _)) = pairs.find(|(name, value)| name.contains('\0') || value.contains('\0')) {
+            return Err(has_nul("invalid_query", &name));
+        }
+        let Query(asked) = Query::from_request_parts(parts, app).await?;
+        Ok(Self(asked))
+    }
+}
 
 impl FromRequest<App> for Told {
     type Rejection = Refusal;
@@ -95,7 +107,7 @@ impl FromRequest<App> for Fields {
         }
         let (_, bytes) = whole(request, app).await?;
         let pairs = url::form_urlencoded::parse(&bytes);
-        Ok(Self(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()))
+        kept(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()).map(Self)
     }
 }
 
@@ -109,8 +121,31 @@ pub(super) async fn whole(request: Request, app: &App) -> Result<(Parts, Bytes),
 
 fn object(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
     match json(bytes)? {
-        Value::Object(map) => Ok(map),
+        Value::Object(map) => kept(map),
         _ => Err(Refusal::bad_request("invalid_json", "the body must be a JSON object")),
+    }
+}
+
+/// Named values without the one character that Postgres has no room for.
+fn kept(map: Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
+    match map.iter().find(|(name, value)| name.contains('\0') || is_with_nul(value)) {
+        Some((name, _)) => Err(has_nul("invalid", name)),
+        None => Ok(map),
+    }
+}
+
+fn has_nul(code: &'static str, name: &str) -> Refusal {
+    let name = name.replace('\0', "\u{fffd}");
+    Refusal::bad_request(code, format!("{name} has the character U+0000, which no text here may have"))
+}
+
+/// Not deeper than JSON was read.
+fn is_with_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(list) => list.iter().any(is_with_nul),
+        Value::Object(map) => map.iter().any(|(name, value)| name.contains('\0') || is_with_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -139,6 +174,15 @@ async fn read(body: Body, bytes_max: usize, patience: Duration) -> Result<Bytes,
 pub(super) fn json(bytes: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(bytes)
         .map_err(|error| Refusal::bad_request("invalid_json", format!("the body is no JSON: {error}")))
+}
+
+/// A field's text; none where it is not given, null or empty. Anything else is refused.
+pub(super) fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Refusal> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+        Some(_) => Err(Refusal::bad_request("invalid", format!("{name} must be text"))),
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -4,6 +4,7 @@
 //! the log, once, here. A fault of the caller is logged by its status alone.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -12,8 +13,10 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tracing::{error, warn};
+use utoipa::ToSchema;
 
 use crate::store::{Cause, StoreError, is_raised};
 
@@ -27,6 +30,46 @@ pub(super) struct Refusal {
     /// What is wrong with which field, as the database told it.
     fields: Option<Box<Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What every refusal is told in.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Refusal)]
+pub(super) struct Refused {
+    error: Fault,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Fault {
+    /// One word for the kind of refusal, for programs.
+    #[schema(value_type = String, example = "invalid")]
+    code: &'static str,
+    /// What is wrong, for people.
+    message: String,
+    /// What to do about it.
+    #[schema(required = true)]
+    hint: Option<String>,
+    /// Which fields are wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Fields>, nullable = false)]
+    fields: Option<Box<Value>>,
+}
+
+impl Fault {
+    /// A failure beside other things that an answer tells.
+    pub(super) fn new(code: &'static str, message: String, hint: &str) -> Self {
+        Self { code, message, hint: Some(hint.to_owned()), fields: None }
+    }
+}
+
+/// A sentence for each field that is wrong, or their names.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the database tells them; this only describes how")]
+enum Fields {
+    Each(BTreeMap<String, String>),
+    Names(Vec<String>),
+    Words(String),
 }
 
 impl Refusal {
@@ -129,12 +172,9 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut error = json!({ "code": self.code, "message": self.message, "hint": self.hint });
-        if let Some(fields) = self.fields {
-            error["fields"] = *fields;
-        }
-        let mut response = (self.status, Json(json!({ "error": error }))).into_response();
-        for (name, value) in self.headers {
+        let Self { status, code, message, hint, fields, headers } = self;
+        let mut response = (status, Json(Refused { error: Fault { code, message, hint, fields } })).into_response();
+        for (name, value) in headers {
             response.headers_mut().append(name, value);
         }
         response
@@ -184,6 +224,9 @@ fn read(error: &StoreError) -> Refusal {
         "42P01" | "42883" | "42703" | "3F000" => {
             return Refusal::unavailable("not_migrated", "the database lacks what this needs", 60)
                 .hint("run `rowcall migrate`");
+        }
+        "22021" | "22P05" => {
+            Refusal::bad_request("invalid", "a text has a character that the database has no room for: U+0000")
         }
         code => match code.get(..2).unwrap_or_default() {
             "22" | "23" | "44" => Refusal::bad_request("invalid", said_or("the database does not take these values")),

@@ -9,10 +9,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::sync::Mutex;
+use utoipa::ToSchema;
 
 use super::App;
+use super::errors::Fault;
 use crate::store::StoreError;
 use crate::store::schedules::operator::Trouble;
 
@@ -38,26 +40,63 @@ struct Look {
     schedules: Option<Trouble>,
 }
 
-/// `GET /livez`
-pub(super) async fn livez() -> Json<Value> {
-    Json(json!({ "alive": true }))
+/// Whether the process answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Alive {
+    alive: bool,
 }
 
-/// `GET /readyz`
+/// Whether the worker can do its work.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Readiness {
+    ready: bool,
+    /// Which checks fail: `database`, `schema`, `bell`, `heartbeat`.
+    #[schema(value_type = Vec<String>)]
+    failing: Vec<&'static str>,
+    /// `works`; `polls` where a pooler carries no notifications; `silent` until it works.
+    #[schema(value_type = String)]
+    bell: &'static str,
+    /// How many schedules need a look; null where the database cannot tell.
+    #[schema(required = true)]
+    schedules: Option<Trouble>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<Fault>,
+}
+
+/// Whether the process answers
+#[utoipa::path(
+    get,
+    path = "/livez",
+    operation_id = "getLiveness",
+    tag = "health",
+    responses((status = 200, description = "It does", body = Alive))
+)]
+pub(super) async fn livez() -> Json<Alive> {
+    Json(Alive { alive: true })
+}
+
+/// Whether the worker can do its work
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "getReadiness",
+    tag = "health",
+    responses(
+        (status = 200, description = "It can", body = Readiness),
+        (status = 503, description = "It cannot, and why", body = Readiness)
+    )
+)]
 pub(super) async fn readyz(State(app): State<App>) -> Response {
     let Look { failing, schedules } = look(&app).await;
     let failing: Vec<_> = failing.into_iter().chain(failing_here(&app)).collect();
-    if failing.is_empty() {
-        let body = json!({ "ready": true, "failing": [], "bell": bell(&app), "schedules": schedules });
-        return Json(body).into_response();
+    let (ready, bell) = (failing.is_empty(), bell(&app));
+    if ready {
+        return Json(Readiness { ready, failing, bell, schedules, error: None }).into_response();
     }
-    let error = json!({
-        "code": "not_ready",
-        "message": format!("not ready: {}", failing.join(", ")),
-        "hint": "`rowcall doctor`, run where the worker runs, tells what mends it",
-    });
-    let body =
-        json!({ "ready": false, "failing": failing, "bell": bell(&app), "schedules": schedules, "error": error });
+    let hint = "`rowcall doctor`, run where the worker runs, tells what mends it";
+    let error = Fault::new("not_ready", format!("not ready: {}", failing.join(", ")), hint);
+    let body = Readiness { ready, failing, bell, schedules, error: Some(error) };
     (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
 }
 

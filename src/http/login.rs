@@ -19,14 +19,16 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
+use utoipa::ToSchema;
 
 use super::App;
 use super::auth::{Caller, Token};
 use super::body::Object;
-use super::errors::Refusal;
+use super::errors::{Refusal, Refused};
 use super::jwt::{Jwt, sign};
 
 /// How long a token is good.
@@ -205,8 +207,47 @@ pub fn hash(password: &str) -> anyhow::Result<String> {
     hash.map(|hash| hash.to_string()).map_err(|error| anyhow::anyhow!("hash the password: {error}"))
 }
 
-/// `POST /api/auth/login` with `{"email", "password"}`: `{"accessToken", "tokenType", "expiresIn"}`.
-pub(super) async fn login(State(app): State<App>, Object(mut asked): Object) -> Result<Json<Value>, Refusal> {
+/// Who logs in.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is read field by field, so that what is missing is named; this describes it")]
+struct Credentials {
+    email: String,
+    #[schema(format = Password)]
+    password: String,
+}
+
+/// What is shown as a bearer token from now on.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Granted {
+    access_token: String,
+    /// `Bearer`.
+    #[schema(value_type = String)]
+    token_type: &'static str,
+    /// Seconds.
+    expires_in: u64,
+}
+
+/// Log in
+#[utoipa::path(
+    post,
+    path = "/api/auth/login",
+    operation_id = "logIn",
+    tag = "login",
+    request_body = Credentials,
+    responses(
+        (status = 200, description = "A token that is good for an hour", body = Granted),
+        (status = 401, description = "This address and password do not go together", body = Refused),
+        (status = 404, description = "Nobody can log in here", body = Refused),
+        (
+            status = 429,
+            description = "Too many wrong guesses",
+            body = Refused,
+            headers(("Retry-After" = u32, description = "Seconds until it may do"))
+        )
+    )
+)]
+pub(super) async fn login(State(app): State<App>, Object(mut asked): Object) -> Result<Json<Granted>, Refusal> {
     let Some(login) = &app.keys.login else {
         return Err(Refusal::not_found("nobody can log in here")
             .hint("set ROWCALL_ADMIN_EMAIL and ROWCALL_ADMIN_PASSWORD_HASH, or use ROWCALL_API_TOKEN"));
@@ -226,7 +267,7 @@ pub(super) async fn login(State(app): State<App>, Object(mut asked): Object) -> 
     let Some(token) = login.token(SystemTime::now()) else {
         return Err(Refusal::unavailable("clock", "this machine's clock is not set", 60));
     };
-    Ok(Json(json!({ "accessToken": token, "tokenType": "Bearer", "expiresIn": LIFETIME.as_secs() })))
+    Ok(Json(Granted { access_token: token, token_type: "Bearer", expires_in: LIFETIME.as_secs() }))
 }
 
 /// Addresses are the same in capitals.

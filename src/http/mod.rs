@@ -20,25 +20,29 @@ mod asking;
 mod health;
 mod api;
 mod links;
+mod document;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::link::Prefix;
 use crate::readiness::Readiness;
 use crate::store::Store;
 use crate::store::connect::{Database, Session};
 use auth::{Keys, Role};
+use document::Before;
+pub use document::text as document;
 use errors::Refusal;
 
 /// What the server is told by the environment.
@@ -147,21 +151,41 @@ pub fn store(database: &Database, connections: usize) -> Store {
     Store::new(database.pool(connections, Session::Request)).with_answer_max(ANSWER_MAX)
 }
 
+/// The routes before which this stands, with what it answers described.
+fn routes(before: Before) -> OpenApiRouter<App> {
+    let routes = match before {
+        Before::Guard => OpenApiRouter::default()
+            .routes(routes!(document::index))
+            .routes(routes!(document::show))
+            .routes(routes!(health::livez))
+            .routes(routes!(health::readyz))
+            .routes(routes!(login::login))
+            .merge(api::opens()),
+        Before::Reader => api::reads(),
+        Before::Admin => api::writes(),
+        Before::Nothing => webhooks::routes().merge(links::routes()),
+    };
+    document::behind(before, routes)
+}
+
+/// The descriptions of all routes, under what belongs to none of them.
+fn described(head: OpenApi) -> OpenApi {
+    let all = [Before::Guard, Before::Reader, Before::Admin, Before::Nothing].map(routes);
+    all.into_iter().fold(OpenApiRouter::with_openapi(head), OpenApiRouter::merge).into_openapi()
+}
+
 /// Every route, behind what it needs.
 fn router(app: &App) -> Router {
     let only = |role: Role| from_fn_with_state((app.clone(), role), auth::require);
-    let open = Router::new()
-        .route("/", get(index))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .route("/api/auth/login", post(login::login))
-        .merge(api::opens());
+    let of = |before| Router::from(routes(before));
     // What a provider calls carries its own proof, and the Host under which the provider knows us. Links are for everybody.
-    let here = open
-        .merge(api::reads().route_layer(only(Role::Reader)))
-        .merge(api::writes().route_layer(from_fn_with_state(app.clone(), asking::read)).route_layer(only(Role::Admin)))
+    let here = of(Before::Guard)
+        .merge(of(Before::Reader).route_layer(only(Role::Reader)))
+        .merge(
+            of(Before::Admin).route_layer(from_fn_with_state(app.clone(), asking::read)).route_layer(only(Role::Admin)),
+        )
         .route_layer(from_fn_with_state(app.clone(), origin::guard));
-    layered(here.merge(webhooks::routes()).merge(links::routes()), app).with_state(app.clone())
+    layered(here.merge(of(Before::Nothing)), app).with_state(app.clone())
 }
 
 /// What is around every route, and around what is none.
@@ -180,17 +204,11 @@ async fn deadline(State(app): State<App>, request: Request, next: Next) -> Resul
     answer.map_err(|_| Refusal::unavailable("timeout", "the answer took too long; whether it was done is not known", 5))
 }
 
-/// `GET /`: what there is.
-async fn index() -> Json<Value> {
-    let health = ["/livez", "/readyz"];
-    Json(json!({
-        "name": "rowcall", "health": health, "api": api::PATHS, "webhooks": webhooks::PATHS, "links": links::PATHS,
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use serde_json::{Value, json};
     use tower::ServiceExt;
 
     use super::*;

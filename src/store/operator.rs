@@ -2,13 +2,14 @@
 
 use postgres_types::Json;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::parameter::Given;
 use super::schedules::operator::Schedule;
 use super::{Store, StoreError};
 
 /// One row of `rowcall.queue_health`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
     /// The queue.
     pub queue: String,
@@ -17,6 +18,7 @@ pub struct Health {
     /// `open`, `paused` or `breaker open`.
     pub state: String,
     /// Why it is not open.
+    #[schema(required = true)]
     pub reason: Option<String>,
     /// Rows that are due now.
     pub asked: i64,
@@ -29,19 +31,23 @@ pub struct Health {
     /// Rows that are parked for a person.
     pub unknown: i64,
     /// Seconds since the oldest unfinished request.
+    #[schema(required = true)]
     pub oldest_seconds: Option<f64>,
     /// Attempts of the last 24 hours.
     pub attempts_24h: i64,
     /// Share of the last 24 hours' ended requests that got done.
+    #[schema(required = true)]
     pub success_percent_24h: Option<f64>,
     /// Median duration of an attempt in the last 24 hours.
+    #[schema(required = true)]
     pub duration_p50_seconds: Option<f64>,
     /// 95th percentile of the same.
+    #[schema(required = true)]
     pub duration_p95_seconds: Option<f64>,
 }
 
 /// One row of `rowcall.work`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Work {
     /// The queue.
     pub queue: String,
@@ -58,17 +64,20 @@ pub struct Work {
     /// Attempts allowed.
     pub max_attempts: i32,
     /// Why it is not done.
+    #[schema(required = true)]
     pub reason: Option<String>,
     /// Seconds until the next attempt; negative when due.
+    #[schema(required = true)]
     pub next_retry_in_seconds: Option<f64>,
     /// Who asked.
+    #[schema(required = true)]
     pub requested_by: Option<String>,
     /// Whether it goes on only when a person decides: it failed, or nobody has told its end for `rowcall.queues.look_after`.
     pub needs_person: bool,
 }
 
 /// One worker.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct WorkerInfo {
     /// The machine.
     pub host: String,
@@ -85,7 +94,7 @@ pub struct WorkerInfo {
 }
 
 /// Everything that `rowcall status` shows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Status {
     /// One entry a queue.
     pub queues: Vec<Health>,
@@ -98,7 +107,7 @@ pub struct Status {
 }
 
 /// One row of `rowcall.history`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Attempt {
     /// Counts up.
     pub id: i64,
@@ -117,12 +126,16 @@ pub struct Attempt {
     /// What that means.
     pub meaning: String,
     /// Why it was not done.
+    #[schema(required = true)]
     pub error: Option<String>,
     /// What the provider answered, an excerpt.
+    #[schema(required = true)]
     pub response: Option<serde_json::Value>,
     /// How long it took.
+    #[schema(required = true)]
     pub duration_seconds: Option<f64>,
     /// Who asked.
+    #[schema(required = true)]
     pub requested_by: Option<String>,
 }
 

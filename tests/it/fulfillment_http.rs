@@ -51,7 +51,7 @@ impl ReadCalls for Told {
     }
 }
 
-fn with_supplier() -> Settings {
+pub(crate) fn with_supplier() -> Settings {
     let open = locked();
     Settings { webhooks: Secrets { supplier: Some(Arc::new(Told)), ..open.webhooks }, ..open }
 }

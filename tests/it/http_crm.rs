@@ -230,12 +230,12 @@ async fn a_row_that_cannot_run_now_says_why_at_once() {
     }
 }
 
-fn order() -> Value {
+pub(crate) fn order() -> Value {
     json!({"id": 820_982_911, "email": "ama@example.com", "total_price": "150.00", "currency": "USD", "financial_status": "paid",
         "updated_at": "2026-03-01T10:00:00Z", "customer": {"id": 115, "email": "ama@example.com", "first_name": "Ama"}})
 }
 
-fn signature(body: &str, secret: &str) -> String {
+pub(crate) fn signature(body: &str, secret: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     BASE64_STANDARD.encode(hmac::sign(&key, body.as_bytes()))
 }

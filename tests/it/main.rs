@@ -68,6 +68,7 @@ mod http_auth;
 mod http_limits;
 mod http_health;
 mod http_api;
+mod openapi;
 mod http_actions;
 mod http_webhooks;
 mod http_crm;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
 use rowcall::http::auth::{Keys, Token};
 use rowcall::http::server::Server;
 use rowcall::http::webhooks::Secrets;
@@ -158,8 +158,12 @@ impl Drop for Web {
 }
 
 pub(crate) fn client() -> Client {
+    builder().build().unwrap()
+}
+
+pub(crate) fn builder() -> ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().timeout(Duration::from_secs(20)).build().unwrap()
+    Client::builder().timeout(Duration::from_secs(20))
 }
 
 /// A request with a JSON body.

@@ -38,6 +38,9 @@ pub struct LinksArgs {
 /// A person's, as far as anybody can tell.
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 
+/// As many as a worker gives its HTTP server.
+const DATABASE_CONNECTIONS: usize = 5;
+
 const COMMITS: &str = "select xact_commit from pg_stat_database where datname = current_database()";
 
 /// Longer than it takes until the last clicks are written.
@@ -62,7 +65,9 @@ pub(super) async fn run(scratch: &Scratch, args: LinksArgs) -> anyhow::Result<()
         limits: Limits::default(),
     };
     let (readiness, closing) = (Readiness::default(), CancellationToken::new());
-    let server = Server::bind(settings, http::store(&scratch.database), readiness, closing.clone()).await?;
+    let server =
+        Server::bind(settings, http::store(&scratch.database, DATABASE_CONNECTIONS), readiness, closing.clone())
+            .await?;
     let address = server.address();
     let serving = tokio::spawn(server.run(END_MAX));
 

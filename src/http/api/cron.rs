@@ -1,5 +1,7 @@
 //! Document 4: its jobs by hand, and one row of the queue to the CRMs run now.
 
+mod schemas;
+
 use std::time::Duration;
 
 use axum::Json;
@@ -10,28 +12,69 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+pub(super) use self::schemas::rules;
+use self::schemas::{Cron, Job, Outcome, OutcomeOrRefusal, Ran, Row};
 use crate::http::App;
 use crate::http::asking::Asking;
-use crate::http::body::{Fields, Object};
-use crate::http::errors::Refusal;
+use crate::http::body::{Fields, Object, text};
+use crate::http::errors::{Refusal, Refused};
 use crate::store::crm::Standing;
 
 /// How often to look whether a row has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// `GET /api/cron`: the jobs, their last runs, and how the queue stands.
+/// The jobs, their last runs, and how the queue to the CRMs stands
+#[utoipa::path(
+    get,
+    path = "/api/cron",
+    operation_id = "getCron",
+    tag = "memberships",
+    responses((status = 200, description = "How they stand", body = Cron))
+)]
 pub(super) async fn status(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     Ok(Json(app.store.cron_status().await?))
 }
 
-/// `POST /api/cron` with `action=trigger&job=…`, `action=test` or `action=sync`, as a form or as JSON.
+/// Run a job by hand
+#[utoipa::path(
+    post,
+    path = "/api/cron",
+    operation_id = "runJob",
+    tag = "memberships",
+    request_body(content((Job = "application/json"), (Job = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "It has run", body = Ran))
+)]
 pub(super) async fn run(Asking(store): Asking, Fields(fields): Fields) -> Result<Json<Value>, Refusal> {
-    let field = |name: &str| fields.get(name).and_then(Value::as_str);
-    Ok(Json(store.run_cron(field("action"), field("job")).await?))
+    Ok(Json(store.run_cron(text(&fields, "action")?, text(&fields, "job")?).await?))
 }
 
-/// `POST /api/cron/sync` with `{"queueId": …}`: runs this row now, and answers what became of it. 200 completed; 422 failed for
-/// good; 503 not done, tried again by itself; 202 not ended within two thirds of the server's time, watch the row.
+/// Run one row of the queue to the CRMs now
+///
+/// The answer is what became of it. What is said of the row beside its key must be true.
+#[utoipa::path(
+    post,
+    path = "/api/cron/sync",
+    operation_id = "syncMembership",
+    tag = "memberships",
+    request_body = Row,
+    responses(
+        (status = 200, description = "It is completed", body = Outcome),
+        (status = 202, description = "It has not ended within two thirds of the server's time: watch the row", body = Outcome),
+        (status = 400, description = "A field is wrong, or says otherwise than the row", body = Refused),
+        (status = 404, description = "There is no such row", body = Refused),
+        (
+            status = 422,
+            description = "It failed for good; or this `Idempotency-Key` came with another body before",
+            body = OutcomeOrRefusal
+        ),
+        (
+            status = 503,
+            description = "It is not done, and is tried again by itself; or the database is away, busy or not migrated",
+            body = OutcomeOrRefusal,
+            headers(("Retry-After" = u32, description = "Seconds until it may be done"))
+        )
+    )
+)]
 pub(super) async fn sync(
     State(app): State<App>,
     Asking(store): Asking,

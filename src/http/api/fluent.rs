@@ -1,5 +1,7 @@
 //! Document 5: a sync with FluentSupport is started and looked at, and its tickets are listed.
 
+mod schemas;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -7,12 +9,14 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
+use utoipa::{IntoParams, ToSchema};
 
+use self::schemas::{DayOrNone, Done, KeptOrRefusal, Syncs, Tickets, UnderWay};
 use crate::http::App;
 use crate::http::asking::Asking;
 use crate::http::auth::{Role, role_of};
 use crate::http::body::{Asked, Object};
-use crate::http::errors::Refusal;
+use crate::http::errors::{Refusal, Refused};
 
 /// How often a request that waits for its sync looks at it.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
@@ -22,23 +26,40 @@ const EXAMPLE: &str = "such as {\"dateFilter\": \"2025-10-17\"} or {\"full\": tr
 /// What only those who may look are told of a sync: it has the words of the site and of ours.
 const INSIDE: [&str; 3] = ["error", "note", "waitsFor"];
 
-/// What to sync.
-#[derive(Debug, Deserialize)]
+/// What to sync: what has changed since the last one, where nothing is said.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SyncAsked {
+    /// Tickets since this day, from 1970 to tomorrow.
     #[serde(rename = "dateFilter")]
+    #[schema(value_type = Option<DayOrNone>)]
     date_filter: Option<String>,
+    /// Every ticket.
     full: Option<bool>,
 }
 
-/// `POST /api/fluent/sync` with `{"dateFilter": "2025-10-17"}` or `{"full": true}`: document 5's answer once the sync has
-/// ended; 202 with the sync when that takes longer than a request may wait; 500 with what keeps it, if something does.
+/// Pull the tickets of FluentSupport
+///
+/// The answer comes once the sync has ended, or when that takes longer than a request may wait.
+#[utoipa::path(
+    post,
+    path = "/api/fluent/sync",
+    operation_id = "syncTickets",
+    tag = "tickets",
+    request_body = SyncAsked,
+    responses(
+        (status = 200, description = "It has ended", body = Done),
+        (status = 202, description = "It is under way", body = UnderWay),
+        (status = 404, description = "The sync was deleted meanwhile", body = Refused),
+        (status = 500, description = "Something keeps it, and what; or a fault of this server", body = KeptOrRefusal)
+    )
+)]
 pub(super) async fn sync(
     State(app): State<App>,
     Asking(store): Asking,
     Object(asked): Object,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let asked: SyncAsked = serde_json::from_value(Value::Object(asked))
+    let asked: SyncAsked = serde_path_to_error::deserialize(Value::Object(asked))
         .map_err(|error| Refusal::bad_request("invalid", format!("this asks for no sync: {error}")).hint(EXAMPLE))?;
     let key = store.start_fluent_sync(day(asked.date_filter.as_deref())?, asked.full == Some(true)).await?;
     let until = Instant::now() + app.limits.wait;
@@ -56,7 +77,17 @@ pub(super) async fn sync(
     }
 }
 
-/// `GET /api/fluent/status`: open to everybody, as document 5 has it; why something does not work is for those who may look.
+/// How the last sync stands
+///
+/// Everybody may ask; why something does not work is for those who may look.
+#[utoipa::path(
+    get,
+    path = "/api/fluent/status",
+    operation_id = "getTicketsStatus",
+    tag = "tickets",
+    security((), ("token" = ["reader"]), ("basic" = ["reader"]), ("jwt" = ["reader"])),
+    responses((status = 200, description = "How it stands", body = Syncs))
+)]
 pub(super) async fn status(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Refusal> {
     let mut status = app.store.fluent_status().await?;
     if role_of(&app.keys, &headers).is_none_or(|role| role < Role::Reader)
@@ -68,19 +99,36 @@ pub(super) async fn status(State(app): State<App>, headers: HeaderMap) -> Result
 }
 
 /// Which tickets to list.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct TicketsQuery {
+    /// Which page.
+    #[param(minimum = 1, maximum = 2_147_483_647, default = 1)]
     page: Option<i32>,
+    /// Tickets of a page; `perPage` is taken too.
     #[serde(alias = "perPage")]
+    #[param(minimum = 1, maximum = 200, default = 50)]
     per_page: Option<i32>,
+    /// With this status only.
     status: Option<String>,
+    /// Whose request is of this category.
     category: Option<String>,
+    /// Whose request is this urgent.
     urgency: Option<String>,
+    /// What stands in the title or the description.
     search: Option<String>,
 }
 
-/// `GET /api/fluent/tickets`: newest change first, each with its request.
+/// A page of tickets, newest change first, each with its request
+#[utoipa::path(
+    get,
+    path = "/api/fluent/tickets",
+    operation_id = "listTickets",
+    tag = "tickets",
+    params(TicketsQuery),
+    responses((status = 200, description = "A page", body = Tickets))
+)]
 pub(super) async fn tickets(State(app): State<App>, Asked(asked): Asked<TicketsQuery>) -> Result<Json<Value>, Refusal> {
     let mut asked = json!(asked);
     if let Some(asked) = asked.as_object_mut() {

@@ -3,6 +3,8 @@
 //! The lines of its log carry document 3's prefix, and an order's key as the database has it: what a caller calls an order could
 //! be anything.
 
+mod schemas;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -11,13 +13,16 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use futures_util::stream::try_unfold;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::{error, info};
+use utoipa::IntoParams;
 
+pub(super) use self::schemas::rules;
+use self::schemas::{Act, Acted, ExportedStatus, Fulfillment, Since};
 use crate::http::App;
 use crate::http::asking::Asking;
-use crate::http::body::{Asked, Object};
-use crate::http::errors::Refusal;
+use crate::http::body::{Asked, Object, text};
+use crate::http::errors::{Refusal, Refused};
 use crate::sheet;
 use crate::store::chain;
 use crate::store::export::{Export, Filter, HEADINGS};
@@ -26,24 +31,47 @@ use crate::store::export::{Export, Filter, HEADINGS};
 const PREFIX: &str = "[FULFILLMENT]";
 
 /// Which order.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
+    /// The order's key.
     #[serde(rename = "orderId")]
+    #[param(required = true, min_length = 1)]
     order: Option<String>,
 }
 
 /// Which fulfilments to export.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Exported {
+    /// With this status only.
+    #[param(inline, value_type = Option<ExportedStatus>)]
     status: Option<String>,
+    /// To this number only, of at least nine digits.
+    #[param(pattern = "^\\s*$|([0-9][^0-9]*){9}")]
     phone: Option<String>,
+    /// Since this day or time.
+    #[param(inline, value_type = Option<Since>)]
     from: Option<String>,
+    /// Before the end of this day, or before this time.
+    #[param(inline, value_type = Option<Since>)]
     to: Option<String>,
 }
 
-/// `GET /api/orders/fulfillment?orderId=…`: the order, its fulfilment, every attempt and every report.
+/// An order, its fulfilment, every attempt and every report
+#[utoipa::path(
+    get,
+    path = "/api/orders/fulfillment",
+    operation_id = "getFulfillment",
+    tag = "fulfillment",
+    params(Wanted),
+    responses(
+        (status = 200, description = "How it stands", body = Fulfillment),
+        (status = 404, description = "There is no such order", body = Refused)
+    )
+)]
 pub(super) async fn status(
     State(app): State<App>,
     Asked(Wanted { order }): Asked<Wanted>,
@@ -53,20 +81,35 @@ pub(super) async fn status(
     status.map(Json).ok_or_else(|| Refusal::not_found("there is no such order"))
 }
 
-/// `POST /api/orders/fulfillment` with `{"action": "trigger" | "retry", "orderId": "…", "force"?: true, "note"?: "…"}`.
+/// Buy an order's bundle, or try it again
+#[utoipa::path(
+    post,
+    path = "/api/orders/fulfillment",
+    operation_id = "fulfill",
+    tag = "fulfillment",
+    request_body = Act,
+    responses(
+        (status = 202, description = "It is asked for", body = Acted),
+        (status = 404, description = "There is no such order, or nothing to try again", body = Refused),
+        (
+            status = 409,
+            description = "It is over, spent or not to be bought; or a request with this `Idempotency-Key` is being answered",
+            body = Refused
+        )
+    )
+)]
 pub(super) async fn act(Asking(store): Asking, Object(body): Object) -> Result<(StatusCode, Json<Value>), Refusal> {
     let action = text(&body, "action")?.ok_or_else(|| missing("action"))?;
     let order = text(&body, "orderId")?.ok_or_else(|| missing("orderId"))?;
+    let note = text(&body, "note")?;
+    let force = match body.get("force") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(force)) => *force,
+        Some(_) => return Err(invalid("force must be true or false")),
+    };
     let answer = match action {
         "trigger" => store.trigger_fulfillment(order).await?,
-        "retry" => {
-            let force = match body.get("force") {
-                None | Some(Value::Null) => false,
-                Some(Value::Bool(force)) => *force,
-                Some(_) => return Err(invalid("force must be true or false")),
-            };
-            store.retry_fulfillment(order, force, text(&body, "note")?).await?
-        }
+        "retry" => store.retry_fulfillment(order, force, note).await?,
         _ => return Err(invalid("action must be trigger or retry")),
     };
     let known = answer["order"]["id"].as_str();
@@ -75,7 +118,21 @@ pub(super) async fn act(Asking(store): Asking, Object(body): Object) -> Result<(
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
-/// `GET /api/orders/fulfillment/export.csv?status=&phone=&from=&to=`: everything that matches, as it is read.
+/// Fulfilments as a sheet, as they are read
+#[utoipa::path(
+    get,
+    path = "/api/orders/fulfillment/export.csv",
+    operation_id = "exportFulfillment",
+    tag = "fulfillment",
+    params(Exported),
+    responses((
+        status = 200,
+        description = "A sheet with a line of headings",
+        body = String,
+        content_type = "text/csv",
+        headers(("Content-Disposition" = String, description = "A name for the file"))
+    ))
+)]
 pub(super) async fn export(
     State(app): State<App>,
     Asked(Exported { status, phone, from, to }): Asked<Exported>,
@@ -108,14 +165,6 @@ async fn next_page(
             error!(prefix = PREFIX, error = chain(&error), "An export was broken off");
             Err(std::io::Error::other("the database does not answer").into())
         }
-    }
-}
-
-fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Refusal> {
-    match body.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty()).map(String::as_str)),
-        Some(_) => Err(invalid(&format!("{name} must be text"))),
     }
 }
 

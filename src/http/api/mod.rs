@@ -1,4 +1,7 @@
 //! The API: one file a document. Every handler calls the SQL function of the same meaning and answers what that said.
+//!
+//! On each stands its description, of which the document is made. What SQL functions take and tell is described beside the
+//! handlers, in `schemas` where it is much: no type here makes it, so `tests/it/openapi.rs` holds both to each other.
 
 mod actions;
 mod cron;
@@ -8,89 +11,93 @@ mod operate;
 mod requests;
 mod schedules;
 
-use axum::Router;
-use axum::routing::{get, post};
+use axum::Json;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 
-/// For the index.
-pub(super) const PATHS: [&str; 29] = [
-    "GET /api/status",
-    "GET /api/history?queue=&key=&limit=",
-    "POST /api/queues/{queue}/pause",
-    "POST /api/queues/{queue}/resume",
-    "POST /api/queues/{queue}/rows/{key}/{retry|cancel|resolve}",
-    "POST /api/actions/codes/create",
-    "POST /api/actions/codes/{code}/{update|delete|rename}",
-    "POST /api/actions/orders/{id}/update",
-    "POST /api/actions/links/create",
-    "POST /api/actions/organizations/{id}/sync",
-    "POST /api/actions/process-now",
-    "GET /api/actions/{status|history}?limit=",
-    "GET /api/monitoring/status",
-    "POST /api/monitoring/check-now",
-    "GET /api/schedules",
-    "GET /api/schedules/{name}/runs?limit=",
-    "POST /api/schedules/{name}/{run|pause|resume}",
-    "POST /action-feedback",
-    "GET /api/actions/{id}",
-    "GET /api/cron",
-    "POST /api/cron",
-    "POST /api/cron/sync",
-    "GET /api/orders/fulfillment?orderId=",
-    "POST /api/orders/fulfillment",
-    "GET /api/orders/fulfillment/export.csv?status=&phone=&from=&to=",
-    "POST /api/fluent/sync",
-    "GET /api/fluent/status",
-    "GET /api/fluent/tickets?page=&per_page=&status=&category=&urgency=&search=",
-    "POST /api/auth/login",
-];
-
 /// What anybody may ask.
-pub(super) fn opens() -> Router<App> {
-    Router::new().route("/api/fluent/status", get(fluent::status))
+pub(super) fn opens() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(fluent::status))
 }
 
 /// What a reader may ask.
-pub(super) fn reads() -> Router<App> {
-    Router::new()
-        .route("/api/status", get(operate::status))
-        .route("/api/history", get(operate::history))
-        .route("/api/actions/status", get(requests::status))
-        .route("/api/actions/history", get(requests::history))
-        .route("/api/monitoring/status", get(requests::monitoring))
-        .route("/api/schedules", get(schedules::list))
-        .route("/api/schedules/{name}/runs", get(schedules::runs))
-        .route("/api/actions/{id}", get(actions::details))
-        .route("/api/cron", get(cron::status))
-        .route("/api/orders/fulfillment", get(fulfillment::status))
-        .route("/api/orders/fulfillment/export.csv", get(fulfillment::export))
-        .route("/api/fluent/tickets", get(fluent::tickets))
+pub(super) fn reads() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(operate::status))
+        .routes(routes!(operate::history))
+        .routes(routes!(requests::status))
+        .routes(routes!(requests::history))
+        .routes(routes!(requests::monitoring))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::runs))
+        .routes(routes!(actions::details))
+        .routes(routes!(cron::status))
+        .routes(routes!(fulfillment::status))
+        .routes(routes!(fulfillment::export))
+        .routes(routes!(fluent::tickets))
 }
 
 /// What changes something.
-pub(super) fn writes() -> Router<App> {
-    Router::new()
-        .route("/api/queues/{queue}/pause", post(operate::pause))
-        .route("/api/queues/{queue}/resume", post(operate::resume))
-        .route("/api/queues/{queue}/rows/{key}/retry", post(operate::retry))
-        .route("/api/queues/{queue}/rows/{key}/resolve", post(operate::resolve))
-        .route("/api/queues/{queue}/rows/{key}/cancel", post(operate::cancel))
-        .route("/api/actions/codes/create", post(requests::create_code))
-        .route("/api/actions/codes/{code}/update", post(requests::update_code))
-        .route("/api/actions/codes/{code}/delete", post(requests::delete_code))
-        .route("/api/actions/codes/{code}/rename", post(requests::rename_code))
-        .route("/api/actions/orders/{id}/update", post(requests::update_order))
-        .route("/api/actions/links/create", post(requests::create_link))
-        .route("/api/actions/organizations/{id}/sync", post(requests::sync_organization))
-        .route("/api/monitoring/check-now", post(requests::check_now))
-        .route("/api/actions/process-now", post(requests::process_now))
-        .route("/api/schedules/{name}/run", post(schedules::run))
-        .route("/api/schedules/{name}/pause", post(schedules::pause))
-        .route("/api/schedules/{name}/resume", post(schedules::resume))
-        .route("/action-feedback", post(actions::feedback))
-        .route("/api/cron", post(cron::run))
-        .route("/api/cron/sync", post(cron::sync))
-        .route("/api/orders/fulfillment", post(fulfillment::act))
-        .route("/api/fluent/sync", post(fluent::sync))
+pub(super) fn writes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(operate::pause))
+        .routes(routes!(operate::resume))
+        .routes(routes!(operate::retry))
+        .routes(routes!(operate::resolve))
+        .routes(routes!(operate::cancel))
+        .routes(routes!(requests::create_code))
+        .routes(routes!(requests::update_code))
+        .routes(routes!(requests::delete_code))
+        .routes(routes!(requests::rename_code))
+        .routes(routes!(requests::update_order))
+        .routes(routes!(requests::create_link))
+        .routes(routes!(requests::sync_organization))
+        .routes(routes!(requests::check_now))
+        .routes(routes!(requests::process_now))
+        .routes(routes!(schedules::run))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(actions::feedback))
+        .routes(routes!(cron::run))
+        .routes(routes!(cron::sync))
+        .routes(routes!(fulfillment::act))
+        .routes(routes!(fluent::sync))
 }
+
+/// What holds between the fields of a schema, by its name: a type cannot tell it.
+pub(super) fn rules() -> Vec<(&'static str, Value)> {
+    [requests::rules(), cron::rules(), fulfillment::rules()].concat()
+}
+
+/// What was done, in words.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Answer {
+    answer: String,
+}
+
+impl Answer {
+    pub(super) fn json(answer: impl Into<String>) -> Json<Self> {
+        Json(Self { answer: answer.into() })
+    }
+}
+
+/// A row's key: as a number, or as text where the table's own is text or a UUID.
+#[derive(ToSchema)]
+#[schema(as = Key)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the database makes it; this describes it")]
+enum Key {
+    Number(i64),
+    Text(String),
+}
+
+/// What a form sends of a field that is left empty.
+#[derive(ToSchema)]
+#[schema(pattern = "^\\s*$")]
+#[expect(dead_code, reason = "a caller sends it; this describes it")]
+struct Blank(String);

@@ -10,24 +10,21 @@ mod visitor;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::body::Part;
-use super::errors::Refusal;
+use super::errors::{Refusal, Refused};
 use crate::link::{Prefix, is_slug};
 use crate::store::Store;
 use clicks::Clicks;
 use finder::{Finder, Place};
-
-/// For the index.
-pub(super) const PATHS: [&str; 1] = ["GET /l/{slug}"];
 
 /// A link is not where its page is; search engines shall not keep it.
 const ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
@@ -54,11 +51,38 @@ impl Links {
     }
 }
 
-pub(super) fn routes() -> Router<App> {
-    Router::new().route("/l/{slug}", get(follow))
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(follow))
 }
 
-/// `GET /l/{slug}`. Where it leads nowhere, a browser gets a page, and all else JSON.
+/// Follow a short link
+#[utoipa::path(
+    get,
+    path = "/l/{slug}",
+    operation_id = "followLink",
+    tag = "links",
+    params(("slug" = String, Path, description = "What the link's `slug` says")),
+    responses(
+        (
+            status = 302,
+            description = "Where it leads",
+            headers(
+                ("Location" = String, description = "An http or https address"),
+                ("X-Robots-Tag" = String, description = "`noindex`")
+            )
+        ),
+        (
+            status = 404,
+            description = "There is no such link; a page where `Accept` has text/html",
+            content((Refused = "application/json"), (String = "text/html"))
+        ),
+        (
+            status = 410,
+            description = "The link is disabled, or its time is over; a page where `Accept` has text/html",
+            content((Refused = "application/json"), (String = "text/html"))
+        )
+    )
+)]
 async fn follow(State(app): State<App>, method: Method, headers: HeaderMap, Part(slug): Part<String>) -> Response {
     let mut response = match lead(&app, &method, &headers, slug).await {
         Ok(target) => (StatusCode::FOUND, [(LOCATION, &*target)]).into_response(),

@@ -13,7 +13,7 @@ use super::{digits, each, not_configured, text};
 use crate::http::App;
 use crate::http::auth::Shown;
 use crate::http::body::{Told, json};
-use crate::http::errors::Refusal;
+use crate::http::errors::{Refusal, Refused};
 use crate::store::whatsapp::{Event, Inbound, Status};
 
 const PROVIDER: &str = "infobip";
@@ -36,7 +36,19 @@ impl FromRequestParts<App> for Known {
     }
 }
 
-/// `POST /webhooks/infobip`
+/// Take in reports and messages of Infobip
+#[utoipa::path(
+    post,
+    path = "/webhooks/infobip",
+    operation_id = "hearInfobip",
+    tag = "webhooks",
+    security(("infobipSecret" = []), ("infobipBearer" = []), ("infobipBasic" = [])),
+    request_body(description = "`{\"results\": […]}`, as Infobip writes it; what is not known is ignored", content = Value),
+    responses(
+        (status = 200, description = "All of it is written, or will never be"),
+        (status = 401, description = "The secret is missing or not right", body = Refused)
+    )
+)]
 pub(super) async fn receive(State(app): State<App>, _: Known, told: Told) -> Result<StatusCode, Refusal> {
     let body = json(&told.bytes)?;
     let events: Vec<Event> = each(&body["results"]).filter_map(event).collect();

@@ -14,27 +14,45 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
 
 use super::{digits, each, not_configured, seconds, text};
 use crate::http::App;
 use crate::http::body::{Asked, Told, json};
-use crate::http::errors::Refusal;
+use crate::http::errors::{Refusal, Refused};
 use crate::store::whatsapp::{Event, Inbound, Status};
 
 const PROVIDER: &str = "meta";
 
 /// What Meta asks with when the webhook is set up.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Subscribe {
+    /// `subscribe`.
     #[serde(rename = "hub.mode", default)]
     mode: String,
+    /// `WHATSAPP_VERIFY_TOKEN`.
     #[serde(rename = "hub.verify_token", default)]
     verify_token: String,
+    /// What is said back.
     #[serde(rename = "hub.challenge", default)]
     challenge: String,
 }
 
-/// `GET /webhooks/whatsapp`: who knows the token hears the challenge back.
+/// Prove to Meta that the webhook is yours
+///
+/// Who knows the token hears the challenge back.
+#[utoipa::path(
+    get,
+    path = "/webhooks/whatsapp",
+    operation_id = "verifyMetaWebhook",
+    tag = "webhooks",
+    params(Subscribe),
+    responses(
+        (status = 200, description = "The challenge", body = String, content_type = "text/plain"),
+        (status = 403, description = "`hub.verify_token` or `hub.mode` is not right", body = Refused)
+    )
+)]
 pub(super) async fn verify(
     State(app): State<App>,
     Asked(asked): Asked<Subscribe>,
@@ -82,7 +100,19 @@ fn unsigned() -> Refusal {
         .hint("it must be sha256= and the hex HMAC-SHA256 of the body under WHATSAPP_APP_SECRET")
 }
 
-/// `POST /webhooks/whatsapp`
+/// Take in statuses and messages of Meta's Cloud API
+#[utoipa::path(
+    post,
+    path = "/webhooks/whatsapp",
+    operation_id = "hearMeta",
+    tag = "webhooks",
+    security(("metaSignature" = [])),
+    request_body(description = "As Meta writes it; what is not known is ignored", content = Value),
+    responses(
+        (status = 200, description = "All of it is written, or will never be"),
+        (status = 401, description = "The signature is missing or not right", body = Refused)
+    )
+)]
 pub(super) async fn receive(State(app): State<App>, signature: Signature, told: Told) -> Result<StatusCode, Refusal> {
     if !signature.is_of(secret(&app)?, &told.bytes) {
         return Err(unsigned());

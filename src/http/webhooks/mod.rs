@@ -13,26 +13,16 @@ pub mod supplier;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::{get, post};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::auth::Token;
 use super::errors::Refusal;
 use crate::notice::{commerce7 as commerce7_notice, shopify as shopify_notice};
-
-/// For the index.
-pub(super) const PATHS: [&str; 6] = [
-    "GET /webhooks/whatsapp",
-    "POST /webhooks/whatsapp",
-    "POST /webhooks/infobip",
-    "POST /webhooks/supplier/{profile}",
-    "POST /webhooks/commerce7",
-    "POST /webhooks/shopify",
-];
 
 /// By what providers' calls are known.
 #[derive(Debug, Default)]
@@ -63,13 +53,13 @@ impl Secrets {
     }
 }
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/webhooks/whatsapp", get(meta::verify).post(meta::receive))
-        .route("/webhooks/infobip", post(infobip::receive))
-        .route("/webhooks/commerce7", post(commerce7::receive))
-        .route("/webhooks/shopify", post(shopify::receive))
-        .route("/webhooks/supplier/{profile}", post(supplier::receive))
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(meta::verify, meta::receive))
+        .routes(routes!(infobip::receive))
+        .routes(routes!(commerce7::receive))
+        .routes(routes!(shopify::receive))
+        .routes(routes!(supplier::receive))
 }
 
 fn not_configured(variable: &str) -> Refusal {

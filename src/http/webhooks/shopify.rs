@@ -4,17 +4,36 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use serde_json::Value;
 
 use super::crm::{hear, unreadable};
 use super::not_configured;
 use crate::http::App;
+use crate::http::api::Answer;
 use crate::http::body::Told;
-use crate::http::errors::Refusal;
+use crate::http::errors::{Refusal, Refused};
 use crate::notice::shopify::{named, read};
 
-/// `POST /webhooks/shopify`
-pub(super) async fn receive(State(app): State<App>, headers: HeaderMap, told: Told) -> Result<Json<Value>, Refusal> {
+/// Take in orders and customers of Shopify
+#[utoipa::path(
+    post,
+    path = "/webhooks/shopify",
+    operation_id = "hearShopify",
+    tag = "webhooks",
+    security(("shopifySignature" = [])),
+    request_body(description = "As Shopify writes it", content = Value),
+    responses(
+        (status = 200, description = "What was made of it", body = Answer),
+        (status = 400, description = "It is not as Shopify writes it", body = Refused),
+        (status = 401, description = "The signature is missing or not right", body = Refused),
+        (
+            status = 503,
+            description = "No client has this account yet; or the webhook has no secret, or the database takes too long",
+            body = Refused,
+            headers(("Retry-After" = u32, description = "Seconds until it may do"))
+        )
+    )
+)]
+pub(super) async fn receive(State(app): State<App>, headers: HeaderMap, told: Told) -> Result<Json<Answer>, Refusal> {
     let own = match named(&headers) {
         Some(shop) => app.store.shopify_secrets(&shop).await?,
         None => None,

@@ -8,11 +8,12 @@ use axum::http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tracing::info;
+use utoipa::IntoParams;
 
 use super::not_configured;
 use crate::http::App;
 use crate::http::body::{Asked, Part, Told};
-use crate::http::errors::Refusal;
+use crate::http::errors::{Refusal, Refused};
 use crate::store::fulfillment::Report;
 
 /// What the lines of its log are found by.
@@ -61,12 +62,38 @@ pub enum Unread {
 }
 
 /// What the address says beside the path.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Query {
+    /// The proof of a supplier whose profile says `url_token`.
     token: Option<String>,
 }
 
-/// `POST /webhooks/supplier/{profile}`
+/// Take in how an order stands, from its supplier
+///
+/// The profile says how its supplier proves itself, in which headers and words; of one that does not, a call makes us look, and
+/// settles nothing.
+#[utoipa::path(
+    post,
+    path = "/webhooks/supplier/{profile}",
+    operation_id = "hearSupplier",
+    tag = "webhooks",
+    security(("supplierSignature" = []), ("supplierToken" = []), ("supplierBasic" = []), ()),
+    params(("profile" = String, Path, description = "The name of `AT_ISHARE_PROFILE`"), Query),
+    request_body(description = "As the supplier writes it", content = Value),
+    responses(
+        (status = 200, description = "All of it is written, or will never be"),
+        (status = 400, description = "The body does not name an order", body = Refused),
+        (status = 401, description = "The proof is missing, wrong or too old", body = Refused),
+        (status = 404, description = "No supplier of this name calls here", body = Refused),
+        (
+            status = 503,
+            description = "There is nothing to check it with yet; or the database is away or busy",
+            body = Refused,
+            headers(("Retry-After" = u32, description = "Seconds until it may do"))
+        )
+    )
+)]
 pub(super) async fn receive(
     State(app): State<App>,
     Part(profile): Part<String>,

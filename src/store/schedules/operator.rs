@@ -2,15 +2,17 @@
 
 use serde::Serialize;
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 
 use crate::store::{Store, StoreError};
 
 /// One schedule, as `rowcall.schedule_health` has it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Schedule {
     /// What it is called.
     pub name: String,
     /// What it is for.
+    #[schema(required = true)]
     pub description: Option<String>,
     /// Its times.
     pub cron: String,
@@ -19,20 +21,28 @@ pub struct Schedule {
     /// `ok`, `running`, `paused`, `unread`, `failing`, `overdue` or `broken`.
     pub state: String,
     /// Why it is not `ok`.
+    #[schema(required = true)]
     pub reason: Option<String>,
     /// RFC 3339; none while it rests.
+    #[schema(required = true)]
     pub next_run_at: Option<String>,
     /// How its last run ended.
+    #[schema(required = true)]
     pub last_status: Option<String>,
     /// When its last run began, RFC 3339.
+    #[schema(required = true)]
     pub last_began_at: Option<String>,
     /// How long its last run took.
+    #[schema(required = true)]
     pub last_duration_seconds: Option<f64>,
     /// How many rows its last run returned or changed.
+    #[schema(required = true)]
     pub last_rows: Option<i64>,
     /// The first row that its last run returned, an excerpt.
+    #[schema(required = true)]
     pub last_result: Option<String>,
     /// Why its last run was not done.
+    #[schema(required = true)]
     pub last_error: Option<String>,
     /// Runs of the last 24 hours.
     pub runs_24h: i64,
@@ -41,7 +51,7 @@ pub struct Schedule {
 }
 
 /// One run of a schedule.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PastRun {
     /// Counts up.
     pub id: i64,
@@ -50,23 +60,29 @@ pub struct PastRun {
     /// `running`, `done`, `failed`, `lost`, `interrupted`, `refused` or `missed`.
     pub status: String,
     /// The time that it ran for, RFC 3339; none when somebody asked for it.
+    #[schema(required = true)]
     pub scheduled_for: Option<String>,
     /// Who asked for it.
+    #[schema(required = true)]
     pub asked_by: Option<String>,
     /// When it began, RFC 3339.
     pub began_at: String,
     /// How long it took.
+    #[schema(required = true)]
     pub duration_seconds: Option<f64>,
     /// How many rows it returned or changed.
+    #[schema(required = true)]
     pub rows: Option<i64>,
     /// The first row that it returned, an excerpt.
+    #[schema(required = true)]
     pub result: Option<String>,
     /// Why it was not done.
+    #[schema(required = true)]
     pub error: Option<String>,
 }
 
 /// How many schedules need a look, for who watches from outside.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Trouble {
     /// Due for more than a minute.
     pub overdue: i64,
