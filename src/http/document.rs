@@ -2,7 +2,8 @@
 //!
 //! It is made of the routes: a handler is served by the description that stands on it, so nothing is served undescribed and
 //! nothing is described that is not served. What stands before the handlers asks and answers too: who calls, whose page it is, how
-//! large a body may be. That is told here, once for every route behind it. Nothing in it is secret, so everybody may read it.
+//! large a body may be. That is told here, once for every route behind it. Everybody may read it, as the index: the number of the
+//! version, which such a document must have, is all that it tells of this server, and its paths would tell as much.
 
 mod head;
 
