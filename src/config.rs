@@ -2,6 +2,7 @@
 //!
 //! Secrets are `SecretString`s from here on, so that no log and no debug output can show them.
 
+mod databases;
 mod fluent;
 mod http;
 mod providers;
@@ -9,12 +10,14 @@ mod links;
 mod organizations;
 mod crm;
 
+pub use databases::{database, listen};
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::Url;
 use secrecy::SecretString;
 
+use crate::connections::Connections;
 use crate::http::Settings as HttpSettings;
 use crate::http::jwt::KeySetError;
 use crate::integrations::command::own_binary;
@@ -24,6 +27,7 @@ use crate::integrations::fluent::Settings as FluentSettings;
 use crate::integrations::monitor::{Monitor, MonitorError};
 use crate::integrations::supplier::profile::ProfileError;
 use crate::integrations::{organization, supplier, whatsapp};
+use crate::link::Prefix;
 use crate::store::connect::{AddressError, Database};
 use crate::store::queues;
 
@@ -116,6 +120,8 @@ pub struct Config {
     pub database: Database,
     /// For the bell; the same unless `LISTEN_DATABASE_URL` is set.
     pub listen: Database,
+    /// How many connections to databases there may be.
+    pub connections: Connections,
     /// How often to sweep.
     pub sweep: Duration,
     /// How long a shutdown may take.
@@ -136,8 +142,8 @@ pub struct Config {
     pub supplier: supplier::Settings,
     /// The site with FluentSupport.
     pub fluent: FluentSettings,
-    /// Where short links are served, as the world sees it; nothing where they are not.
-    pub links_base: Option<Url>,
+    /// What stands before the slugs of short links, as the world sees it; nothing where they are not served.
+    pub links: Option<Prefix>,
     /// Who is told of organizations, and what.
     pub organizations: organization::Settings,
 }
@@ -164,19 +170,6 @@ impl<F: Fn(&str) -> Option<String>> Environment for F {
     }
 }
 
-/// The database of `DATABASE_URL`.
-pub fn database(environment: &impl Environment) -> Result<Database, ConfigError> {
-    let address = environment.get("DATABASE_URL").ok_or(ConfigError::NoDatabase)?;
-    Database::parse(&address).map_err(|source| ConfigError::Address { variable: "DATABASE_URL", source })
-}
-
-/// The database of `LISTEN_DATABASE_URL`, if that is set.
-pub fn listen(environment: &impl Environment) -> Result<Option<Database>, ConfigError> {
-    let parse = |address: String| Database::parse(&address);
-    let listen = environment.get("LISTEN_DATABASE_URL").map(parse).transpose();
-    listen.map_err(|source| ConfigError::Address { variable: "LISTEN_DATABASE_URL", source })
-}
-
 /// `ROWCALL_LOG_FORMAT`: human on a terminal, JSON elsewhere.
 pub fn log_format(environment: &impl Environment, terminal: bool) -> Result<LogFormat, ConfigError> {
     match environment.get("ROWCALL_LOG_FORMAT").as_deref() {
@@ -195,9 +188,11 @@ impl Config {
         let whatsapp = providers::whatsapp(environment)?;
         let crm = crm::crm(environment)?;
         let supplier = providers::supplier(environment)?;
+        let http = http::settings(environment, &whatsapp.meta, &crm, &supplier)?;
         Ok(Self {
             database,
             listen,
+            connections: databases::connections(environment, http.is_some())?,
             sweep: seconds(environment, "ACTION_CHECK_INTERVAL", 30, 1..=3600)?,
             grace: seconds(environment, "ROWCALL_SHUTDOWN_GRACE", 30, 15..=3600)?,
             queues: served(environment)?,
@@ -205,16 +200,21 @@ impl Config {
                 .get("ROWCALL_MONITOR_URL")
                 .map(|address| Monitor::new(&address).map_err(ConfigError::Monitor))
                 .transpose()?,
-            http: http::settings(environment, &whatsapp.meta, &crm, &supplier)?,
+            http,
             fienta: fienta_settings(environment)?,
             crm,
             whatsapp,
             fluent: fluent::settings(environment)?,
             supplier,
-            links_base: links::base_url(environment)?,
+            links: links::base_url(environment)?.as_ref().and_then(Prefix::new),
             organizations: organizations::settings(environment)?,
         })
     }
+}
+
+/// The settings of what is told of organizations.
+pub fn organizations(environment: &impl Environment) -> Result<organization::Settings, ConfigError> {
+    organizations::settings(environment)
 }
 
 fn fienta_settings(environment: &impl Environment) -> Result<fienta::Settings, ConfigError> {
@@ -309,6 +309,10 @@ mod tests {
             ("FIENTA_CLI", "'unclosed", "quoted as in a shell"),
             ("ROWCALL_MONITOR_URL", "file:///etc/passwd", "http or https"),
             ("LISTEN_DATABASE_URL", "not an address", "LISTEN_DATABASE_URL"),
+            ("LISTEN_DATABASE_URL", "postgres://u@h/db?pgbouncer=maybe", "neither true"),
+            ("LISTEN_DATABASE_URL", "host=h sslcert=/c.pem sslkey=/k.pem", "no client certificate"),
+            ("ROWCALL_CONNECTIONS_MAX", "4", "a whole number from 5 to 200"),
+            ("ROWCALL_CONNECTIONS_MAX", "many", "a whole number from 5 to 200"),
             ("WHATSAPP_PROVIDER", "telegram", "meta or infobip"),
             ("WHATSAPP_API_URL", "ftp://example.com", "http or https"),
             ("WHATSAPP_PHONE_NUMBER_ID", "+1 650", "in digits"),

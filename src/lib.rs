@@ -13,6 +13,7 @@ pub mod retry;
 pub mod rate;
 pub mod schedule;
 pub mod readiness;
+pub mod connections;
 pub mod notice;
 pub mod sheet;
 pub mod link;

@@ -25,13 +25,16 @@ pub enum Wrong {
     /// An address of another kind.
     #[error("target_url begins with {0} and a link leads to http and https only")]
     Scheme(String),
+    /// A short link of this very place.
+    #[error("target_url is a short link of this very place, and would lead nowhere")]
+    Circle,
     /// A login in it, which is how one site is passed off as another.
     #[error("target_url has a user or a password in it, before the @: write it without")]
     Login,
 }
 
-/// The target as it is sent to browsers: ASCII, escaped, an http or https address.
-pub fn target(text: &str) -> Result<Url, Wrong> {
+/// The target as it is sent to browsers: ASCII, escaped, an http or https address that is no link under `prefix`.
+pub fn target(text: &str, prefix: Option<&Prefix>) -> Result<Url, Wrong> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Wrong::Empty);
@@ -53,7 +56,33 @@ pub fn target(text: &str) -> Result<Url, Wrong> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Wrong::Login);
     }
+    if prefix.is_some_and(|prefix| prefix.is_before(&url)) {
+        return Err(Wrong::Circle);
+    }
     Ok(url)
+}
+
+/// What stands before every slug: the address under which links are served, and `/l/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix(Url);
+
+impl Prefix {
+    /// The prefix of links under this address.
+    pub fn new(base: &Url) -> Option<Self> {
+        let mut url = base.clone();
+        url.path_segments_mut().ok()?.pop_if_empty().extend(["l", ""]);
+        Some(Self(url))
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether a target is a link of this very place, which would lead in circles.
+    pub fn is_before(&self, target: &Url) -> bool {
+        target.origin() == self.0.origin() && target.path().starts_with(self.0.path())
+    }
 }
 
 /// Whether a text may be a slug: letters, digits, `-` and `_`.
@@ -85,10 +114,25 @@ mod tests {
             ("https://bank.example@evil.example/", Wrong::Login),
             ("https://:x@evil.example/", Wrong::Login),
         ] {
-            assert_eq!(target(text), Err(wrong), "{text}");
+            assert_eq!(target(text, None), Err(wrong), "{text}");
         }
         let long = format!("https://example.com/{}", "x".repeat(TARGET_BYTES_MAX));
-        assert_eq!(target(&long), Err(Wrong::TooLong(long.len())));
+        assert_eq!(target(&long, None), Err(Wrong::TooLong(long.len())));
+    }
+
+    #[test]
+    fn a_link_leads_to_no_link_of_its_own_place() {
+        for (base, text, is_before) in [
+            ("https://go.example.com", "https://go.example.com/l/abc", true),
+            ("https://go.example.com/", "HTTPS://GO.example.com:443/x/../l/abc", true),
+            ("https://example.com/to/", "https://example.com/to/l/abc", true),
+            ("https://example.com/to", "https://example.com/l/abc", false),
+            ("https://go.example.com", "https://go.example.com/lists", false),
+            ("https://go.example.com", "http://go.example.com/l/abc", false),
+        ] {
+            let prefix = Prefix::new(&Url::parse(base).unwrap());
+            assert_eq!(target(text, prefix.as_ref()) == Err(Wrong::Circle), is_before, "{base} {text}");
+        }
     }
 
     #[test]
@@ -100,7 +144,7 @@ mod tests {
             ("https:\\\\example.com\\a", "https://example.com/a"),
             ("https://example.com/\"><script>", "https://example.com/%22%3E%3Cscript%3E"),
         ] {
-            assert_eq!(target(text).unwrap().as_str(), sent);
+            assert_eq!(target(text, None).unwrap().as_str(), sent);
         }
     }
 

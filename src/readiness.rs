@@ -13,6 +13,7 @@ pub struct Readiness(Arc<Facts>);
 #[derive(Debug, Default)]
 struct Facts {
     bell_works: AtomicBool,
+    polls: AtomicBool,
     beat_at: Mutex<Option<Instant>>,
 }
 
@@ -25,6 +26,16 @@ impl Readiness {
     /// Whether notifications are known to arrive.
     pub fn bell_works(&self) -> bool {
         self.0.bell_works.load(Ordering::Relaxed)
+    }
+
+    /// Notes that there is no bell here, and cannot be: rows are looked for instead.
+    pub fn set_polls(&self) {
+        self.0.polls.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the worker does without a bell.
+    pub fn polls(&self) -> bool {
+        self.0.polls.load(Ordering::Relaxed)
     }
 
     /// Notes a heartbeat that came through, by when it was sent.

@@ -14,10 +14,15 @@ begin
             ('actions', '{}', true),
             ('fluent_sync_status', '{}', true),
             ('links', '{
-                previous_status,action_failed,action_error,failed_at,cancelled_at,cancelled_by,resolved_by,resolved_note,resolved_at
+                previous_status,action_failed,action_error,failed_at,link_created_at,cancelled_at,cancelled_by,resolved_by,
+                resolved_note,resolved_at
             }', true),
             ('organizations', '{
                 previous_status,action_failed,action_error,failed_at,cancelled_at,cancelled_by,resolved_by,resolved_note,resolved_at
+            }', true),
+            ('orders', '{
+                previous_status,action_failed,action_error,failed_at,updated_in_fienta_at,fienta_order_id,cancelled_at,cancelled_by,
+                resolved_by,resolved_note,resolved_at
             }', true),
             ('requests', '{}', false)
         ) as t (relation, kept_keys, is_queue)
@@ -55,3 +60,18 @@ begin
     end loop;
 end
 $$;
+
+create or replace trigger _020_guard_order_insert
+before insert on public.orders
+for each row
+when (current_user = any ('{anon,authenticated}') and new.status in ('updating', 'unknown'))
+execute function rowcall.guard_order();
+
+create or replace trigger _020_guard_order_update
+before update on public.orders
+for each row
+when (
+    current_user = any ('{anon,authenticated}')
+    and (new.status in ('updating', 'unknown') or old.status in ('updating', 'unknown'))
+)
+execute function rowcall.guard_order();

@@ -149,6 +149,79 @@ from (
         s.next_retry_at,
         greatest(s.created_at, s.updated_at, s.requested_at)
     from public.fluent_sync_status as s
+    union all
+    select
+        'links',
+        l.id::text,
+        coalesce(l.slug, format('link #%s', l.id)),
+        l.status,
+        l.status = 'creating',
+        'asked for',
+        l.attempts,
+        l.max_attempts,
+        l.generation,
+        l.error_message,
+        l.requested_by,
+        l.claimed_by,
+        l.claimed_until,
+        l.next_retry_at,
+        greatest(l.created_at, l.updated_at, l.requested_at)
+    from public.links as l
+    union all
+    select
+        'organizations',
+        o.id::text,
+        coalesce(o.name, format('organization #%s', o.id)),
+        o.status,
+        o.status = 'syncing',
+        'asked for',
+        o.attempts,
+        o.max_attempts,
+        o.generation,
+        o.error_message,
+        o.requested_by,
+        o.claimed_by,
+        o.claimed_until,
+        o.next_retry_at,
+        greatest(o.created_at, o.updated_at, o.requested_at)
+    from public.organizations as o
+    union all
+    select
+        'orders',
+        o.id::text,
+        coalesce('order of ' || o.customer, format('order %s', o.id)),
+        o.status,
+        o.status = 'updating',
+        'asked for',
+        o.attempts,
+        o.max_attempts,
+        o.generation,
+        o.error_message,
+        o.requested_by,
+        o.claimed_by,
+        o.claimed_until,
+        o.next_retry_at,
+        greatest(o.created_at, o.updated_at, o.requested_at)
+    from public.orders as o
+    where o.generation > 0
+    union all
+    select
+        'fienta_checks',
+        f.id::text,
+        format('check of %s', f.name),
+        f.status,
+        f.status = 'checking',
+        'asked for',
+        f.attempts,
+        f.max_attempts,
+        f.generation,
+        f.error_message,
+        f.requested_by,
+        f.claimed_by,
+        f.claimed_until,
+        f.next_retry_at,
+        greatest(f.updated_at, f.requested_at)
+    from public.fienta_checks as f
 ) as r
 join rowcall.queues as q on q.queue = r.queue
 where r.claimed_by is not null

@@ -65,6 +65,13 @@ set search_path = pg_catalog
 as $$
 begin
     execute format('alter table public.%I add column if not exists %I uuid', relation, owner_column);
+    -- Where a browser reads columns, and not the whole table, whose row it is is one of them.
+    if to_regrole('authenticated') is not null
+        and not exists (select from rowcall.adopted as a where a.table_name = relation)
+        and has_any_column_privilege('authenticated', format('public.%I', relation), 'select')
+    then
+        execute format('grant select (%I) on public.%I to authenticated', owner_column, relation);
+    end if;
     perform rowcall.require_column(
         relation, owner_column, '{uuid}', format('name another: select rowcall.own_rows(%L, ''owner_id'');', relation)
     );
@@ -134,6 +141,10 @@ begin
     if rules.table_name is null or tg_table_schema <> 'public' then
         return new;
     end if;
+    if tg_op = 'INSERT' then
+        -- It asks for nothing, so nobody would count it.
+        rules.asks := array_remove(rules.asks, 'disabled');
+    end if;
 
     select g.key
     into large
@@ -152,13 +163,27 @@ begin
     then
         raise exception 'a browser may not set the status % of %', coalesce(given ->> 'status', 'null'), tg_table_name
             using errcode = '42501',
-                hint = format('set %s; the worker sets the others when it is done', array_to_string(rules.asks, ' or '));
+                hint = case rules.asks
+                    when '{}' then 'no status of this table is for pages to set: let your backend do so (docs/supabase.md)'
+                    else format('set %s; the worker sets the others when it is done', array_to_string(rules.asks, ' or '))
+                end;
     end if;
 
     if cardinality(kept) > 0 and jsonb_typeof(given -> 'metadata') = 'object' then
         new := jsonb_populate_record(new, jsonb_build_object(
             'metadata',
-            (given -> 'metadata') - kept || (
+            (given -> 'metadata') - kept
+            -- What an order's metadata is to be comes the same way.
+            || case jsonb_typeof(given #> '{metadata,new_metadata}')
+                when 'object' then jsonb_build_object('new_metadata', (given #> '{metadata,new_metadata}') - kept)
+                else '{}'
+            end
+            || case
+                when given #> '{metadata,request_method}' is distinct from had -> 'request_method' and given -> 'metadata' ? 'request_method'
+                    then '{"request_method": "frontend"}'
+                else '{}'
+            end::jsonb
+            || (
                 select coalesce(jsonb_object_agg(k.key, had -> k.key), '{}')
                 from unnest(kept) as k (key)
                 where had ? k.key
@@ -169,6 +194,38 @@ begin
 
     if rules.owner_column is not null and given ->> rules.owner_column is null and tg_op = 'INSERT' then
         new := jsonb_populate_record(new, jsonb_build_object(rules.owner_column, auth.uid()));
+    end if;
+    return new;
+end
+$$;
+
+-- Refuses what a browser must not ask of an order, also where the table was there before rowcall: another status at Fienta, which
+-- may move money, unless that was opened to pages; and never a change by which a bundle would be bought: that an order is paid, its
+-- page does not decide.
+create or replace function rowcall.guard_order() returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog
+as $$
+begin
+    if tg_relid <> 'public.orders'::regclass
+        or (tg_op = 'UPDATE' and new.status is not distinct from old.status and new.metadata is not distinct from old.metadata)
+    then
+        return new;
+    end if;
+    if not exists (select from rowcall.browser_tables as b where b.table_name = 'orders' and 'updating' = any (b.asks)) then
+        raise exception 'a browser may not change what is asked of order % at Fienta', new.id
+            using errcode = '42501', hint = 'let your backend ask; docs/supabase.md says how pages may';
+    end if;
+    if tg_op = 'UPDATE'
+        and new.network = 'AT-iShare'
+        and new.status = 'updating'
+        and new.metadata ->> 'new_status' is not null
+        and rowcall.is_paid(new.metadata ->> 'new_status')
+        and not rowcall.is_paid(rowcall.order_standing(old.status, old.metadata))
+    then
+        raise exception 'a browser may not make order % %: its bundle would be bought', new.id, left(new.metadata ->> 'new_status', 40)
+            using errcode = '42501', hint = 'let your backend do so, when it is paid';
     end if;
     return new;
 end

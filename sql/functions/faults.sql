@@ -102,6 +102,53 @@ begin atomic
     from term as t;
 end;
 
+-- What is wrong with a change of an order: another status, other metadata, or both.
+create or replace function rowcall.order_faults(given jsonb) returns jsonb
+language sql
+immutable
+set search_path = pg_catalog
+as $$
+    select case
+        when coalesce(given -> 'new_status', 'null') = 'null' and coalesce(given -> 'new_metadata', 'null') = 'null'
+            then '{"new_status": "or new_metadata is missing"}'
+        when given -> 'new_status' <> 'null'
+            and (jsonb_typeof(given -> 'new_status') <> 'string'
+                or given ->> 'new_status' !~ '^[A-Za-z][A-Za-z0-9_-]{0,39}$'
+                or lower(given ->> 'new_status') in ('updating', 'unknown'))
+            then '{"new_status": "must be a word like completed, of letters, digits, dashes and underscores, and neither updating nor unknown"}'
+        else '{}'
+    end::jsonb
+    || case
+        when given -> 'new_metadata' <> 'null' and jsonb_typeof(given -> 'new_metadata') <> 'object'
+            then '{"new_metadata": "must be an object"}'
+        when given -> 'new_metadata' ?| '{
+            action,requested_at,request_method,previous_status,new_status,new_metadata,action_failed,action_error,failed_at,
+            updated_in_fienta_at
+        }' then '{"new_metadata": "must have no key of the request itself, such as action or previous_status"}'
+        else '{}'
+    end::jsonb
+$$;
+
+-- What is wrong with a link's target and its end. What a browser makes of an address, the worker knows best (src/link.rs).
+create or replace function rowcall.link_faults(given jsonb) returns jsonb
+language sql
+stable
+begin atomic
+    select case
+        when given -> 'target_url' <> 'null'
+            and (jsonb_typeof(given -> 'target_url') <> 'string' or given ->> 'target_url' !~* '^https?://[^/[:space:]]+'
+                or octet_length(given ->> 'target_url') > 2048)
+            then '{"target_url": "must be a whole http or https address of at most 2048 bytes, without a login, blanks or line breaks, and no short link itself"}'
+        else '{}'
+    end::jsonb
+    || case
+        when given -> 'expires_at' <> 'null'
+            and (jsonb_typeof(given -> 'expires_at') <> 'string' or not rowcall.is_moment(given ->> 'expires_at'))
+            then '{"expires_at": "must be a date like 2026-12-31, or a time with its offset"}'
+        else '{}'
+    end::jsonb;
+end;
+
 -- How it is asked, where the caller says so: a webhook of another system, or a frontend's server.
 create or replace function rowcall.ask_by(payload jsonb) returns void
 language sql

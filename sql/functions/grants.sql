@@ -1,12 +1,21 @@
 -- Who may do what with a table of a queue. A table that rowcall made: row level security is on, and a browser reads rows
 -- and asks; which rows is for policies to say (sql/supabase/browsers.sql). A table that its users had: whatever a browser may do,
--- it may do still, except write the worker's columns.
-create or replace function rowcall.grant_table(relation text, browser text, workers name[] default '{}') returns void
+-- it may do still, except write the worker's columns. A column that no browser reads makes the right to read one on each of the others.
+create or replace function rowcall.grant_table(relation text, browser text, workers name[] default '{}', hidden name[] default '{}')
+returns void
 language plpgsql
 set search_path = pg_catalog
 as $$
 declare
     place constant text := format('public.%I', relation);
+    shown constant text := (
+        select string_agg(quote_ident(a.attname), ', ' order by a.attnum)
+        from pg_attribute as a
+        where a.attrelid = place::regclass
+          and a.attnum > 0
+          and not a.attisdropped
+          and a.attname <> all (hidden)
+    );
 begin
     if exists (select from rowcall.adopted as a where a.table_name = relation) then
         perform rowcall.keep_columns(place::regclass, workers);
@@ -20,7 +29,10 @@ begin
     if to_regrole('authenticated') is not null then
         execute format('revoke all on %s from authenticated', place);
         if browser <> '' then
-            execute format('grant %s on %s to authenticated', browser, place);
+            execute format(
+                'grant %s on %s to authenticated',
+                case hidden when '{}' then browser else regexp_replace(browser, '^select', format('select (%s)', shown)) end, place
+            );
         end if;
     end if;
     if to_regrole('service_role') is not null then

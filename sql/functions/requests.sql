@@ -221,23 +221,7 @@ declare
 begin
     perform rowcall.refuse_faults(
         rowcall.field_faults(payload, '{new_status,new_metadata}')
-        || case
-            when not given ?| '{new_status,new_metadata}' then '{"new_status": "or new_metadata is missing"}'
-            when given -> 'new_status' is not null
-                and (jsonb_typeof(given -> 'new_status') <> 'string'
-                    or given ->> 'new_status' !~ '^[A-Za-z][A-Za-z0-9_-]{0,39}$'
-                    or lower(given ->> 'new_status') in ('updating', 'unknown'))
-                then '{"new_status": "must be a word like completed, of letters, digits, dashes and underscores, and neither updating nor unknown"}'
-            else '{}'
-        end::jsonb
-        || case
-            when jsonb_typeof(given -> 'new_metadata') <> 'object' then '{"new_metadata": "must be an object"}'
-            when given -> 'new_metadata' ?| '{
-                action,requested_at,request_method,previous_status,new_status,new_metadata,action_failed,action_error,failed_at,
-                updated_in_fienta_at
-            }' then '{"new_metadata": "must have no key of the request itself, such as action or previous_status"}'
-            else '{}'
-        end::jsonb
+        || rowcall.order_faults(given)
     );
     perform rowcall.ask_by(payload);
     found := rowcall.named_order(request_order_update.id);
@@ -279,17 +263,9 @@ begin
         rowcall.field_faults(payload, '{target_url,expires_at}')
         || case
             when coalesce(payload -> 'target_url', 'null') = 'null' then '{"target_url": "is missing"}'
-            when jsonb_typeof(payload -> 'target_url') <> 'string' or payload ->> 'target_url' !~* '^https?://[^/[:space:]]+'
-                or octet_length(payload ->> 'target_url') > 2048
-                then '{"target_url": "must be an http or https address of at most 2048 bytes"}'
             else '{}'
         end::jsonb
-        || case
-            when payload -> 'expires_at' <> 'null'
-                and (jsonb_typeof(payload -> 'expires_at') <> 'string' or not rowcall.is_moment(payload ->> 'expires_at'))
-                then '{"expires_at": "must be a date like 2026-12-31, or a time with its offset"}'
-            else '{}'
-        end::jsonb
+        || rowcall.link_faults(payload)
     );
     perform rowcall.ask_by(payload);
     insert into public.links (target_url, status, expires_at)

@@ -51,3 +51,72 @@ language sql
 begin atomic
     select rowcall.answer_action(action_id, 'edited', user_response);
 end;
+
+create or replace function public.request_order_update(order_id text, new_status text default null, new_metadata jsonb default null)
+returns jsonb
+language sql
+begin atomic
+    select rowcall.ask_order(order_id, rowcall.unless_faulty(t.given, rowcall.page_order_faults(t.given)))
+    from (select jsonb_build_object('new_status', new_status, 'new_metadata', new_metadata) as given) as t;
+end;
+
+create or replace function public.cancel_order_request(order_id text) returns jsonb
+language sql
+begin atomic
+    select rowcall.take_back('orders', 'order', order_id);
+end;
+
+create or replace function public.request_link_create(target_url text, expires_at text default null) returns jsonb
+language sql
+begin atomic
+    select rowcall.link_answer(rowcall.ask_new_link(rowcall.unless_faulty(t.given, rowcall.link_faults(t.given) || case
+        when request_link_create.target_url is null then '{"target_url": "is missing"}' else '{}'
+    end::jsonb)))
+    from (
+        select jsonb_build_object('target_url', request_link_create.target_url, 'expires_at', request_link_create.expires_at) as given
+    ) as t;
+end;
+
+create or replace function public.request_link_update(link_id text, target_url text default null, expires_at text default null)
+returns jsonb
+language sql
+begin atomic
+    select rowcall.link_answer(rowcall.ask_link(link_id, rowcall.unless_faulty(t.given, rowcall.link_faults(t.given) || case
+        when request_link_update.target_url is null and request_link_update.expires_at is null
+            then '{"target_url": "or expires_at is missing"}'
+        else '{}'
+    end::jsonb), 'as it is'))
+    from (
+        select jsonb_build_object('target_url', request_link_update.target_url, 'expires_at', request_link_update.expires_at) as given
+    ) as t;
+end;
+
+create or replace function public.disable_link(link_id text) returns jsonb
+language sql
+begin atomic
+    select rowcall.link_answer(rowcall.ask_link(link_id, '{}', 'disabled'));
+end;
+
+create or replace function public.enable_link(link_id text) returns jsonb
+language sql
+begin atomic
+    select rowcall.link_answer(rowcall.ask_link(link_id, '{}', 'active'));
+end;
+
+create or replace function public.cancel_link_request(link_id text) returns jsonb
+language sql
+begin atomic
+    select rowcall.take_back('links', 'link', link_id);
+end;
+
+create or replace function public.request_organization_sync(organization_id text) returns jsonb
+language sql
+begin atomic
+    select rowcall.ask_organization(organization_id);
+end;
+
+create or replace function public.cancel_organization_request(organization_id text) returns jsonb
+language sql
+begin atomic
+    select rowcall.take_back('organizations', 'organization', organization_id);
+end;

@@ -12,6 +12,8 @@ from (values
     ('fluent_sync_status', '{pending}', 10),
     ('links', '{creating,disabled}', 60),
     ('organizations', '{syncing}', 60),
+    -- Another status of an order may move money, so pages ask for none until somebody opens it: set asks to {updating}.
+    ('orders', '{}', 60),
     ('requests', null, null)
 ) as t (name, asks, per_minute)
 left join rowcall.adopted as a on a.table_name = t.name

@@ -119,8 +119,21 @@ begin
 end
 $$;
 
+-- Links that are there already lead somewhere; one that comes is to be made.
+do $$
+begin
+    if not exists (
+        select
+        from pg_catalog.pg_attribute as a
+        where a.attrelid = 'public.links'::regclass and a.attname = 'status' and not a.attisdropped
+    ) then
+        alter table public.links add column status text not null default 'active';
+        alter table public.links alter column status set default 'creating';
+    end if;
+end
+$$;
+
 alter table public.links
-    add column if not exists status text not null default 'active',
     add column if not exists slug text,
     add column if not exists short_url text,
     add column if not exists metadata jsonb not null default '{}',
@@ -282,3 +295,11 @@ create table if not exists rowcall.answers (
     answered_at timestamptz not null default now(),
     primary key (caller, path, idempotency_key)
 );
+
+-- Where browsers could only look at orders, nobody has thought of bounds.
+update rowcall.browser_tables as b
+set asks = '{}',
+    per_minute = 60,
+    bytes_max = 65536
+where b.table_name = 'orders'
+  and not exists (select from rowcall.adopted as a where a.table_name = b.table_name);

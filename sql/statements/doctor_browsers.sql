@@ -27,7 +27,7 @@ select
     format('a policy of your own; or, each user''s own rows: select rowcall.own_rows(%L);', p.relname) as mend
 from place as p
 where p.relrowsecurity
-  and has_table_privilege(p.browser, p.oid, 'select')
+  and has_any_column_privilege(p.browser, p.oid, 'select')
   and not exists (
       select
       from pg_policy as l
@@ -49,4 +49,30 @@ from place as p
 where p.asks is null
   and exists (select from pg_trigger as g where g.tgrelid = p.oid and g.tgname = '_200_limit_update')
   and has_any_column_privilege(p.browser, p.oid, 'update')
+union all
+select
+    'browsers',
+    'note',
+    format('browsers may read sync_url of %s: whom an organization is told to, and perhaps a secret in it', p.relation),
+    format(
+        'revoke select on %1$s from authenticated; grant select (%2$s) on %1$s to authenticated;',
+        p.relation,
+        (
+            select string_agg(quote_ident(a.attname), ', ' order by a.attnum)
+            from pg_attribute as a
+            where a.attrelid = p.oid
+              and a.attnum > 0
+              and not a.attisdropped
+              and a.attname <> 'sync_url'
+        )
+    )
+from place as p
+where p.relname = 'organizations'
+  and exists (
+      select
+      from pg_attribute as a
+      where a.attrelid = p.oid
+        and a.attname = 'sync_url'
+        and has_column_privilege(p.browser, p.oid, a.attnum, 'select')
+  )
 order by 1, 3

@@ -52,6 +52,24 @@ from (
             ('update', (
                 select bool_or(has_column_privilege(r.oid, 'public.orders', c.name, 'update'))
                 from unnest('{network,phone_number,package,status}'::text[]) as c (name)
+                -- A status costs nothing while a browser may only ask for one, and not for one that is paid (triggers/browsers.sql).
+                where c.name <> 'status'
+                   or (
+                       select count(*)
+                       from pg_trigger as g
+                       where g.tgrelid = 'public.orders'::regclass
+                         and g.tgname in ('_010_guard_update', '_020_guard_order_update')
+                         and g.tgenabled <> 'D'
+                   ) < 2
+                   or not exists (
+                       select
+                       from rowcall.browser_tables as b
+                       where b.table_name = 'orders'
+                         and not exists (
+                             select from unnest(b.asks) as a (status) where a.status <> 'updating' and rowcall.is_paid(a.status)
+                         )
+                         and b.asks is not null
+                   )
             ))
     ) as v (verb, is_allowed)
     where r.rolname in ('anon', 'authenticated')

@@ -64,5 +64,5 @@ where i.relkind = 'i'
       'fluent_sync_status_owner_idx', 'codes_requested_idx', 'actions_requested_idx', 'fluent_sync_status_requested_idx',
       'links_due_idx', 'links_stopped_idx', 'links_slug_key', 'organizations_due_idx', 'organizations_stopped_idx',
       'orders_due_idx', 'orders_stopped_idx', 'fienta_checks_due_idx', 'answers_answered_at_idx',
-      'links_owner_idx', 'organizations_owner_idx', 'links_requested_idx', 'organizations_requested_idx'
+      'links_owner_idx', 'organizations_owner_idx', 'links_requested_idx', 'organizations_requested_idx', 'orders_requested_idx'
   )

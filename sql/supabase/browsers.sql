@@ -60,6 +60,7 @@ begin
     create index if not exists actions_requested_idx on public.actions (requested_by, requested_at);
     create index if not exists fluent_sync_status_requested_idx on public.fluent_sync_status (requested_by, requested_at);
     create index if not exists links_requested_idx on public.links (requested_by, requested_at);
+    create index if not exists orders_requested_idx on public.orders (requested_by, requested_at);
     create index if not exists organizations_requested_idx on public.organizations (requested_by, requested_at);
 end
 $$;

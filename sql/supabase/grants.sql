@@ -18,7 +18,8 @@ begin
 end
 $$;
 
--- The second is what a browser may do with a table that rowcall made, the third what nobody but the worker writes.
+-- The second is what a browser may do with a table that rowcall made, the third what nobody but the worker writes, the fourth what no
+-- browser reads.
 do $$
 declare
     carried constant name[] := '{
@@ -36,8 +37,9 @@ begin
     perform rowcall.grant_table('messages', 'select', '{whatsapp_message_id}');
     perform rowcall.grant_table('action_responses', 'select', '{provider,made_by,generation,reference,error_code,status_at}');
     perform rowcall.grant_table('response_templates', '');
-    -- What an order's status says is bought, and changed at Fienta: a browser asks by a function of yours, or over HTTP.
-    perform rowcall.grant_table('orders', 'select', carried || '{fulfillment_status}'::name[]);
+    perform rowcall.grant_table(
+        'orders', 'select, update (status, metadata, updated_at)', carried || '{fulfillment_status}'::name[]
+    );
     perform rowcall.grant_table(
         'fulfillment_logs', 'select',
         carried || '{
@@ -80,7 +82,9 @@ begin
     );
     perform rowcall.grant_table(
         'organizations', 'select, insert (name, status, metadata), update (name, status, metadata, updated_at)',
-        carried || '{sync_url,synced_at}'::name[]
+        carried || '{sync_url,synced_at}'::name[],
+        -- Who is told, and there may be a secret in it.
+        '{sync_url}'
     );
 end
 $$;
@@ -117,6 +121,15 @@ begin
         'public.approve_action(bigint, text)',
         'public.deny_action(bigint, text)',
         'public.edit_action(bigint, text)',
+        'public.request_order_update(text, text, jsonb)',
+        'public.cancel_order_request(text)',
+        'public.request_link_create(text, text)',
+        'public.request_link_update(text, text, text)',
+        'public.disable_link(text)',
+        'public.enable_link(text)',
+        'public.cancel_link_request(text)',
+        'public.request_organization_sync(text)',
+        'public.cancel_organization_request(text)',
         -- What these call. No other role gets there: the schema is closed.
         'rowcall.code_terms(text, jsonb)',
         'rowcall.code_complaints(text, text, jsonb, jsonb)',
@@ -125,7 +138,17 @@ begin
         'rowcall.is_moment(text)',
         'rowcall.ask_code(text, text, jsonb, jsonb)',
         'rowcall.take_back_code(text)',
-        'rowcall.answer_action(bigint, text, text)'
+        'rowcall.answer_action(bigint, text, text)',
+        'rowcall.unless_faulty(jsonb, jsonb)',
+        'rowcall.order_faults(jsonb)',
+        'rowcall.page_order_faults(jsonb)',
+        'rowcall.ask_order(text, jsonb)',
+        'rowcall.link_faults(jsonb)',
+        'rowcall.link_answer(public.links)',
+        'rowcall.ask_new_link(jsonb)',
+        'rowcall.ask_link(text, jsonb, text)',
+        'rowcall.ask_organization(text)',
+        'rowcall.take_back(text, text, text)'
     ] loop
         perform rowcall.grant_function(signature, 'authenticated');
     end loop;

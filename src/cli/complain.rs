@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::store::{Cause, is_raised};
+use crate::store::{Cause, is_raised, tls};
 
 /// The lines for standard error.
 pub(super) fn complaint(error: &anyhow::Error) -> String {
@@ -44,6 +44,9 @@ fn chain(error: &anyhow::Error) -> String {
 
 /// What usually mends it.
 fn usual(error: &anyhow::Error, answer: Option<&DbError>) -> Option<&'static str> {
+    if let Some(advice) = tls::advice(error.as_ref()) {
+        return Some(advice);
+    }
     let Some(answer) = answer else {
         let is_unreachable = error
             .chain()

@@ -12,7 +12,7 @@ use super::services::services;
 use crate::config::{self, Config, ProcessEnvironment};
 use crate::store::connect::Database;
 use crate::store::doctor::{self, Finding, State, bell};
-use crate::store::{chain, queues};
+use crate::store::{chain, queues, tls};
 use crate::worker::Service;
 
 /// How to tell it.
@@ -67,7 +67,7 @@ async fn look_at(database: &Database, config: Option<&Config>, findings: &mut Ve
     findings.push(Finding::ok("connection", format!("{} at {}", database.name(), database.place())));
     findings.extend(doctor::server(&mut client).await);
     findings.push(doctor::clock(&client).await);
-    findings.push(bell::pooler(&client, database).await);
+    findings.push(bell::pooler(database).await);
     if let Ok(listen) = config::listen(&ProcessEnvironment) {
         findings.push(bell::bell(&client, listen.as_ref().unwrap_or(database), listen.is_some()).await);
     }
@@ -103,15 +103,18 @@ fn provider(service: &Service, is_served: bool) -> Finding {
 }
 
 fn unreachable(database: &Database, error: &tokio_postgres::Error) -> Finding {
-    let mend = match error.code().map(tokio_postgres::error::SqlState::code) {
+    let advice = tls::advice(error).map(str::to_owned);
+    let mend = advice.unwrap_or_else(|| match error.code().map(tokio_postgres::error::SqlState::code) {
         Some("28P01" | "28000") => {
             "DATABASE_URL: the right user and password, and a line for it in pg_hba.conf".to_owned()
         }
         Some("3D000") => format!("create database \"{}\"; or name another in DATABASE_URL", database.name()),
         Some("53300") => "end sessions that are not needed, or raise max_connections".to_owned(),
         Some("57P03") => "wait until the server has started".to_owned(),
-        _ => "start the server, or correct host, port and sslmode in DATABASE_URL".to_owned(),
-    };
+        _ => tls::advice(error)
+            .unwrap_or("start the server, or correct host, port and sslmode in DATABASE_URL")
+            .to_owned(),
+    });
     let found = format!("{} at {} does not answer: {}", database.name(), database.place(), chain(error));
     Finding::problem("connection", found, mend)
 }

@@ -11,6 +11,7 @@ pub mod export;
 pub mod doctor;
 pub mod fluent;
 pub mod hash_password;
+pub mod webhook_secret;
 pub mod sandbox;
 pub mod bench;
 pub mod completions;
@@ -86,6 +87,8 @@ enum Command {
     Fluent(fluent::FluentCommand),
     /// Make the hash of a password, which it reads from standard input, for `ROWCALL_ADMIN_PASSWORD_HASH`
     HashPassword,
+    /// Print the secret by which an organization's own endpoint (`sync_url`) verifies what it is told
+    WebhookSecret(webhook_secret::WebhookSecretArgs),
     /// Find what is wrong here, each problem with what mends it
     Doctor(doctor::DoctorArgs),
     /// Measure the engine on a scratch database of its own
@@ -148,6 +151,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Export(command) => export::run(command).await,
         Command::Fluent(command) => fluent::run(command).await,
         Command::HashPassword => hash_password::run(),
+        Command::WebhookSecret(args) => webhook_secret::run(&args),
         Command::Doctor(args) => doctor::run(args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Bench(command) => bench::run(command).await,

@@ -29,11 +29,16 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
 /// already.
 pub(super) async fn work(config: Config, listener: Option<TcpListener>, shutdown: Shutdown) -> anyhow::Result<()> {
     let services = services(&config);
+    let database = Box::pin(config.database.looked_at()).await;
+    let listen = match config.listen.pooling() {
+        None if config.listen.is_same(&database) => database.clone(),
+        _ => Box::pin(config.listen.looked_at()).await,
+    };
     let readiness = Readiness::default();
     let server = match config.http {
         Some(mut settings) => {
             settings.webhooks.supplier = Some(Arc::new(SupplierCalls(config.supplier.callbacks())));
-            let store = http::store(&config.database);
+            let store = http::store(&database, config.connections.requests);
             let (readiness, closing) = (readiness.clone(), shutdown.closing.clone());
             Some(match listener {
                 Some(listener) => Server::on(listener, settings, store, readiness, closing)?,
@@ -43,8 +48,9 @@ pub(super) async fn work(config: Config, listener: Option<TcpListener>, shutdown
         None => None,
     };
     let settings = Settings {
-        database: config.database,
-        listen: config.listen,
+        database,
+        listen,
+        connections: config.connections,
         sweep: config.sweep,
         grace: config.grace,
         monitor: config.monitor,

@@ -27,7 +27,7 @@ pub(super) fn services(config: &Config) -> Vec<Service> {
             "fluent_sync_status" => Arc::new(Fluent::new(config.fluent.clone())),
             "orders" => Arc::new(Orders::new(config.fienta.clone())),
             "fienta_checks" => Arc::new(Checks::new(config.fienta.clone())),
-            "links" => Arc::new(ShortLinks::new(config.links_base.as_ref())),
+            "links" => Arc::new(ShortLinks::new(config.links.clone())),
             "organizations" => Arc::new(Organizations::new(config.organizations.clone())),
             other => unreachable!("config knows no queue {other}"),
         }

@@ -14,6 +14,7 @@ use crate::http::webhooks::Secrets;
 use crate::http::{Limits, Settings};
 use crate::integrations::whatsapp::meta;
 use crate::integrations::{crm, supplier};
+use crate::link::Prefix;
 
 /// A token that somebody may guess protects nothing.
 const TOKEN_CHARS_MIN: usize = 16;
@@ -51,12 +52,14 @@ pub(super) fn settings(
                         through it could do everything; `openssl rand -hex 32` makes one";
         return Err(secret("ROWCALL_API_TOKEN", expected));
     }
-    if is_on && keys.is_open() && links::base_url(environment)?.is_some_and(|base| !is_here(&base)) {
+    let base = links::base_url(environment)?;
+    if is_on && keys.is_open() && base.as_ref().is_some_and(|base| !is_here(base)) {
         let expected = "it must be set where LINKS_BASE_URL is public: visitors come through a proxy, and without a token \
                         whoever else comes through it could do everything; `openssl rand -hex 32` makes one";
         return Err(secret("ROWCALL_API_TOKEN", expected));
     }
-    Ok(is_on.then(|| Settings { address, keys, webhooks, limits: Limits::default() }))
+    let links = base.as_ref().and_then(Prefix::new);
+    Ok(is_on.then(|| Settings { address, keys, webhooks, links, limits: Limits::default() }))
 }
 
 /// Whether an address is this machine's own.

@@ -8,6 +8,9 @@ use crate::integrations::webhook::{Endpoint, NoEndpoint, Place, Secret};
 /// What is told unless the settings say otherwise.
 const COLUMNS: &str = "id,name,metadata";
 
+/// What the worker writes between two attempts of one request, whose body must stay the same.
+const WORKERS: [&str; 2] = ["updated_at", "synced_at"];
+
 pub(super) fn settings(environment: &impl Environment) -> Result<Settings, ConfigError> {
     let loopback = switch(environment, "ROWCALL_WEBHOOK_LOOPBACK", false)?;
     Ok(Settings {
@@ -50,6 +53,13 @@ fn columns(environment: &impl Environment) -> Result<Vec<String>, ConfigError> {
     let columns: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
     if columns.iter().any(String::is_empty) {
         return Err(value(variable, &text, "the names of columns, separated by commas, such as id,name,metadata"));
+    }
+    if columns.iter().any(|name| WORKERS.contains(&name.as_str())) {
+        return Err(value(
+            variable,
+            &text,
+            "columns of yours: what the worker writes itself would differ in each attempt",
+        ));
     }
     Ok(columns)
 }

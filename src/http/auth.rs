@@ -24,7 +24,7 @@ use super::origin::refuse_foreign;
 /// What a caller may do; each role may also do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// A person who signed in with Supabase: nothing yet.
+    /// A person who signed in with Supabase: nothing here. What they may do, the database says (docs/supabase.md).
     User,
     /// Look.
     Reader,
@@ -156,6 +156,11 @@ pub(super) async fn require(
     let caller = app.keys.caller(&shown).ok_or_else(|| app.keys.refusal(&shown))?;
     if matches!(shown, Shown::Basic(_)) {
         refuse_foreign(request.method(), request.headers())?;
+    }
+    if caller.role == Role::User {
+        let said = "a page's token may do nothing over HTTP: what a page may do, it does by supabase-js";
+        return Err(Refusal::forbidden("use_supabase", said)
+            .hint("supabase.rpc('request_code_delete', { code }) and the like: docs/supabase.md, What a page calls"));
     }
     if caller.role < least {
         return Err(Refusal::forbidden("forbidden", "this token may not do that"));

@@ -11,7 +11,7 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
 use tracing::{error, warn};
 
@@ -109,6 +109,16 @@ impl Refusal {
         let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many", message);
         refusal.headers.push((RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1)));
         refusal.hint("wait as long as the header Retry-After says")
+    }
+
+    /// The same for a person who looks at it in a browser.
+    pub(super) fn page(self) -> Response {
+        let words = self.message.replace('&', "&amp;").replace('<', "&lt;");
+        let title = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">";
+        let page = Html(format!("{title}<title>{words}</title><h1>{words}</h1>\n"));
+        let mut response = (self.status, page).into_response();
+        response.headers_mut().extend(self.headers);
+        response
     }
 
     pub(super) fn internal() -> Self {

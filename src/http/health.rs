@@ -48,21 +48,32 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
     let Look { failing, schedules } = look(&app).await;
     let failing: Vec<_> = failing.into_iter().chain(failing_here(&app)).collect();
     if failing.is_empty() {
-        return Json(json!({ "ready": true, "failing": [], "schedules": schedules })).into_response();
+        let body = json!({ "ready": true, "failing": [], "bell": bell(&app), "schedules": schedules });
+        return Json(body).into_response();
     }
     let error = json!({
         "code": "not_ready",
         "message": format!("not ready: {}", failing.join(", ")),
         "hint": "`rowcall doctor`, run where the worker runs, tells what mends it",
     });
-    let body = json!({ "ready": false, "failing": failing, "schedules": schedules, "error": error });
+    let body =
+        json!({ "ready": false, "failing": failing, "bell": bell(&app), "schedules": schedules, "error": error });
     (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+}
+
+/// `polls` where a pooler carries no notifications and rows are looked for once a second: slower, and no failure.
+fn bell(app: &App) -> &'static str {
+    match (app.readiness.bell_works(), app.readiness.polls()) {
+        (true, _) => "works",
+        (false, true) => "polls",
+        (false, false) => "silent",
+    }
 }
 
 /// The names of the checks of this process that fail.
 fn failing_here(app: &App) -> Vec<&'static str> {
     let mut failing = Vec::new();
-    if !app.readiness.bell_works() {
+    if bell(app) == "silent" {
         failing.push("bell");
     }
     if app.readiness.silence().is_none_or(|silence| silence > SILENCE_MAX) {

@@ -34,6 +34,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::link::Prefix;
 use crate::readiness::Readiness;
 use crate::store::Store;
 use crate::store::connect::{Database, Session};
@@ -49,6 +50,8 @@ pub struct Settings {
     pub keys: Keys,
     /// By what the providers' calls are known.
     pub webhooks: webhooks::Secrets,
+    /// What stands before the slugs of short links, where that is known.
+    pub links: Option<Prefix>,
     /// How much and how long.
     pub limits: Limits,
 }
@@ -119,10 +122,10 @@ struct Inner {
 
 impl App {
     fn new(settings: Settings, store: Store, readiness: Readiness) -> Self {
-        let Settings { address, keys, webhooks, limits } = settings;
+        let Settings { address, keys, webhooks, links, limits } = settings;
         let large_webhooks = Arc::new(Semaphore::new(limits.large_webhooks_max));
         let health = health::Health::default();
-        let links = links::Links::start(store.clone());
+        let links = links::Links::start(store.clone(), links);
         Self(Arc::new(Inner { store, readiness, keys, webhooks, limits, address, health, large_webhooks, links }))
     }
 }
@@ -135,15 +138,13 @@ impl std::ops::Deref for App {
     }
 }
 
-/// Connections of the server's own, so that no flood of requests keeps the worker from its rows.
-const DATABASE_CONNECTIONS_MAX: usize = 5;
-
 /// For the database to answer: longer than a statement may run there, shorter than a request may take.
 const ANSWER_MAX: Duration = Duration::from_secs(25);
 
-/// What the server asks of the database.
-pub fn store(database: &Database) -> Store {
-    Store::new(database.pool(DATABASE_CONNECTIONS_MAX, Session::Request)).with_answer_max(ANSWER_MAX)
+/// What the server asks of the database, over connections of its own, so that no flood of requests keeps the worker from its
+/// rows.
+pub fn store(database: &Database, connections: usize) -> Store {
+    Store::new(database.pool(connections, Session::Request)).with_answer_max(ANSWER_MAX)
 }
 
 /// Every route, behind what it needs.
@@ -197,9 +198,10 @@ mod tests {
 
     fn app(limits: Limits) -> App {
         let (keys, webhooks) = (Keys::default(), webhooks::Secrets::default());
-        let settings = Settings { address: SocketAddr::from(([127, 0, 0, 1], 8000)), keys, webhooks, limits };
+        let settings =
+            Settings { address: SocketAddr::from(([127, 0, 0, 1], 8000)), keys, webhooks, links: None, limits };
         let database = Database::parse("postgres://nobody@127.0.0.1:1/none").unwrap();
-        App::new(settings, store(&database), Readiness::default())
+        App::new(settings, store(&database, 1), Readiness::default())
     }
 
     async fn told(routes: Router<App>, limits: Limits) -> (u16, Value) {

@@ -54,6 +54,13 @@ struct Payload {
     columns: BTreeMap<String, Box<RawValue>>,
 }
 
+impl Payload {
+    /// The row's own address.
+    fn own_url(&self) -> Option<&str> {
+        self.sync_url.as_deref().filter(|text| !text.trim().is_empty())
+    }
+}
+
 /// What is sent.
 #[derive(Serialize)]
 struct Body<'a> {
@@ -81,7 +88,7 @@ impl Organizations {
 
     /// Who is told.
     fn endpoint(&self, payload: &Payload) -> Result<Endpoint, Failure> {
-        let Some(text) = payload.sync_url.as_deref().filter(|text| !text.trim().is_empty()) else {
+        let Some(text) = payload.own_url() else {
             let nobody = "Nobody is to be told: ORGANIZATION_SYNC_URL is not set, and the row has no sync_url. It waits for either.";
             return self.settings.endpoint.clone().ok_or_else(|| Failure::new(Fault::Throttled, nobody).after(NOBODY));
         };
@@ -121,6 +128,12 @@ impl Organizations {
         let payload: Payload = job.payload().map_err(|_| unreadable())?;
         let endpoint = self.endpoint(&payload)?;
         let body = self.body(&payload)?;
+        if !limits.still.stands().await {
+            return Err(Failure::new(
+                Fault::Interrupted,
+                "The organization changed before it was told; the newest is told next.",
+            ));
+        }
         let event = Event { id: &job.idempotency_key(), body, attempt: (job.attempt, job.max_attempts) };
         Ok(self.webhook.tell(&endpoint, &payload.gone, &event, limits).await)
     }
@@ -135,6 +148,11 @@ impl Integration for Organizations {
             return Err(format!("Nobody is set up to be told of organizations: they wait until {missing}"));
         }
         self.webhook.ready()
+    }
+
+    fn is_held_up(&self, job: &Job) -> bool {
+        // The breaker is that of the endpoint which all share.
+        job.payload::<Payload>().is_ok_and(|payload| payload.own_url().is_none())
     }
 
     fn execute<'a>(&'a self, job: &'a Job, limits: &'a Limits) -> BoxFuture<'a, Outcome> {

@@ -4,21 +4,19 @@
 //! a link is never active without one.
 
 use futures_util::future::BoxFuture;
-use reqwest::Url;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Integration, Limits};
 use crate::failure::{Failure, Fault};
 use crate::job::Job;
-use crate::link;
+use crate::link::{self, Prefix};
 use crate::outcome::Outcome;
 
 /// Runs the operation of the queue `links`.
 #[derive(Debug)]
 pub struct ShortLinks {
-    /// `LINKS_BASE_URL` with `/l/`: what stands before a slug.
-    prefix: Option<Url>,
+    prefix: Option<Prefix>,
 }
 
 /// One link, as `claim.sql` built it.
@@ -29,14 +27,9 @@ struct Payload {
 }
 
 impl ShortLinks {
-    /// The integration for links under this address.
-    pub fn new(base: Option<&Url>) -> Self {
-        let prefix = |base: &Url| {
-            let mut url = base.clone();
-            url.path_segments_mut().ok()?.pop_if_empty().extend(["l", ""]);
-            Some(url)
-        };
-        Self { prefix: base.and_then(prefix) }
+    /// The integration for links with this before their slugs.
+    pub fn new(prefix: Option<Prefix>) -> Self {
+        Self { prefix }
     }
 
     fn create(&self, job: &Job) -> Result<Outcome, Failure> {
@@ -48,11 +41,8 @@ impl ShortLinks {
         let payload: Option<Payload> = job.payload().ok().filter(|_| job.operation == "create");
         let payload =
             payload.ok_or_else(|| Failure::new(Fault::Item, "The link cannot be read. Run rowcall migrate."))?;
-        let target =
-            link::target(payload.target_url.as_deref().unwrap_or_default()).map_err(|w| item(w.to_string()))?;
-        if target.origin() == prefix.origin() && target.path().starts_with(prefix.path()) {
-            return Err(item("target_url is a short link of this very place, and would lead nowhere".to_owned()));
-        }
+        let target = payload.target_url.unwrap_or_default();
+        link::target(&target, Some(prefix)).map_err(|wrong| item(wrong.to_string()))?;
         if payload.slug.is_some_and(|slug| !link::is_slug(&slug)) {
             let most = link::SLUG_CHARS_MAX;
             return Err(item(format!("slug can be {most} letters, digits, - and _ at most, or null to have one made")));

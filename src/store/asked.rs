@@ -3,11 +3,12 @@
 //! Promise: the change, who asked for it and the answer that is kept are one transaction. A caller who never heard the answer
 //! repeats the request, and what was done is not done twice.
 
-use deadpool_postgres::Object;
-use postgres_types::{Json, ToSql};
+use postgres_types::Json;
 use serde_json::Value;
 
-use super::{Store, StoreError, rows_on};
+use super::parameter::Given;
+use super::pool::Link;
+use super::{Store, StoreError};
 
 /// Who asks, and for what.
 #[derive(Debug, Clone)]
@@ -41,14 +42,9 @@ impl Store {
     }
 
     /// Runs one statement that changes something and answers JSON; where somebody asked for it, as they asked.
-    pub(super) async fn change(
-        &self,
-        sql: &str,
-        given: &[&(dyn ToSql + Sync)],
-        what: &'static str,
-    ) -> Result<Value, StoreError> {
-        let change = async |connection: &mut Object| match &self.asked {
-            None => Ok(rows_on(connection, sql, given).await?.first().and_then(super::json)),
+    pub(super) async fn change(&self, sql: &str, given: Given<'_>, what: &'static str) -> Result<Value, StoreError> {
+        let change = async |connection: &mut Link| match &self.asked {
+            None => Ok(connection.rows(sql, given).await?.first().and_then(super::json)),
             Some(asked) => change_on(connection, asked, sql, given).await,
         };
         Ok(self.on_connection(|| what.to_owned(), change).await?.unwrap_or_default())
@@ -56,24 +52,22 @@ impl Store {
 }
 
 async fn change_on(
-    connection: &mut Object,
+    connection: &mut Link,
     asked: &Asked,
     sql: &str,
-    given: &[&(dyn ToSql + Sync)],
+    given: Given<'_>,
 ) -> Result<Option<Value>, tokio_postgres::Error> {
     let Asked { caller, path, key } = asked;
     let (word, digest) = (key.as_ref().map(|key| &key.word), key.as_ref().map(|key| &key.body_digest));
     let transaction = connection.transaction().await?;
-    let statement = transaction.prepare_cached(BEGIN).await?;
-    if let Some(kept) = super::json(&transaction.query_one(&statement, &[caller, path, &word, &digest]).await?) {
+    let begun = transaction.rows(BEGIN, &[caller, path, &word, &digest]).await?;
+    if let Some(kept) = begun.first().and_then(super::json) {
         return Ok(Some(kept));
     }
-    let statement = transaction.prepare_cached(sql).await?;
-    let answer = transaction.query(&statement, given).await?.first().and_then(super::json);
+    let answer = transaction.rows(sql, given).await?.first().and_then(super::json);
     if key.is_some() {
         let kept = Json(answer.clone().unwrap_or_default());
-        let statement = transaction.prepare_cached(END).await?;
-        transaction.query(&statement, &[caller, path, &word, &digest, &kept]).await?;
+        transaction.rows(END, &[caller, path, &word, &digest, &kept]).await?;
     }
     transaction.commit().await?;
     Ok(answer)

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Object;
 use postgres_types::Json;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::policies::seconds;
+use super::pool::Link;
 use super::queues::Statements;
-use super::{Store, StoreError, rows_on};
+use super::{Store, StoreError};
 use crate::job::Job;
 
 /// What a claim asks for.
@@ -44,8 +44,7 @@ impl Store {
             } else {
                 let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
                 let lease = claim.lease.as_secs_f64();
-                rows_on(connection, statements.claim, &[&limit, &claim.worker, &claim.token, &lease, &claim.skip])
-                    .await?
+                connection.rows(statements.claim, &[&limit, &claim.worker, &claim.token, &lease, &claim.skip]).await?
             };
             rows.iter().map(|row| job(statements.queue, row)).collect()
         })
@@ -78,7 +77,7 @@ impl Store {
 
 /// Claims no more than the slots that all workers together have left, and takes them in the same transaction.
 async fn claim_bounded(
-    connection: &mut Object,
+    connection: &mut Link,
     statements: &Statements,
     claim: Claim,
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
@@ -86,22 +85,20 @@ async fn claim_bounded(
     let queue = statements.queue;
     let lease = claim.lease.as_secs_f64();
     let transaction = connection.transaction().await?;
-    let statement = transaction.prepare_cached(BOUND).await?;
-    let bound: Option<i32> = transaction.query_one(&statement, &[&queue]).await?.get(0);
+    let bound = transaction.rows(BOUND, &[&queue]).await?;
+    let bound: Option<i32> = bound.first().and_then(|row| row.get(0));
     // A statement of its own, with a snapshot from after the lock.
-    let statement = transaction.prepare_cached(TAKEN).await?;
-    let taken: i64 = transaction.query_one(&statement, &[&queue, &token]).await?.get(0);
+    let taken = transaction.rows(TAKEN, &[&queue, &token]).await?;
+    let taken: i64 = taken.first().map(|row| row.get(0)).unwrap_or_default();
     let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
     let limit = bound.map_or(limit, |bound| limit.min(i64::from(bound) - taken));
     if limit <= 0 {
         return Ok(Vec::new());
     }
-    let statement = transaction.prepare_cached(statements.claim).await?;
-    let rows = transaction.query(&statement, &[&limit, &worker, &token, &lease, &claim.skip]).await?;
+    let rows = transaction.rows(statements.claim, &[&limit, &worker, &token, &lease, &claim.skip]).await?;
     let keys: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
     let tokens: Vec<Uuid> = rows.iter().map(|row| row.get(7)).collect();
-    let statement = transaction.prepare_cached(TAKE).await?;
-    transaction.execute(&statement, &[&queue, &keys, &tokens, &worker, &lease]).await?;
+    transaction.rows(TAKE, &[&queue, &keys, &tokens, &worker, &lease]).await?;
     transaction.commit().await?;
     Ok(rows)
 }

@@ -3,16 +3,20 @@
 //! Two strings by design: the pool may go through a pooler, the bell must not. Dead peers are noticed by keepalives and
 //! time-outs; tokio-postgres' own defaults would wait for hours.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::TlsStream;
 use tokio_postgres::{Client, Config, Connection, Socket};
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
-use super::tls::{TlsError, Verify, connector};
+pub use super::address::AddressError;
+use super::address::take_words;
+use super::pool::{Pool, Terms};
+use super::pooling::{POOLER_PORT, Pooling};
+use super::tls::{Verify, connector};
 
 /// How a connection's session is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,22 +33,33 @@ pub enum Session {
 pub(crate) const STATEMENT_MAX: Duration = Duration::from_secs(20);
 
 impl Session {
-    /// A statement of ours that takes longer than 30 s is stuck, and no transaction of ours rests.
-    fn setup(self) -> String {
+    /// What is set, by `set` or `set local`. A statement of ours that takes longer than 30 s is stuck, and no transaction of
+    /// ours rests.
+    pub(super) fn setup(self, set: &str) -> String {
         let (statement_max, rest) = match self {
             // A plan made while a table was small must not read the whole of it when it has grown.
-            Self::Worker => (30, "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set jit = off"),
-            Self::Operator => (30, ""),
-            // A statement ends with its connection. Not every system under a server can look for that.
-            Self::Request => (
-                STATEMENT_MAX.as_secs(),
-                "do $$ begin
-                     set client_connection_check_interval = '1s';
-                 exception when others then null;
-                 end $$",
+            Self::Worker => (
+                30,
+                format!("; {set} plan_cache_mode = force_generic_plan; {set} enable_seqscan = off; {set} jit = off"),
             ),
+            Self::Operator => (30, String::new()),
+            Self::Request => (STATEMENT_MAX.as_secs(), String::new()),
         };
-        format!("set statement_timeout = '{statement_max}s'; set idle_in_transaction_session_timeout = '10s'; {rest}")
+        format!("{set} statement_timeout = '{statement_max}s'; {set} idle_in_transaction_session_timeout = '10s'{rest}")
+    }
+
+    /// What a session of our own is set up with.
+    fn kept(self) -> String {
+        // A statement ends with its connection. Not every system under a server can look for that; and a pooler's connection
+        // is not the caller's.
+        const ENDS_WITH_US: &str = "do $$ begin
+                 set client_connection_check_interval = '1s';
+             exception when others then null;
+             end $$";
+        match self {
+            Self::Worker | Self::Operator => self.setup("set"),
+            Self::Request => format!("{}; {ENDS_WITH_US}", self.setup("set")),
+        }
     }
 }
 
@@ -53,6 +68,8 @@ impl Session {
 pub struct Database {
     config: Config,
     tls: MakeRustlsConnect,
+    /// How long a server process is ours, where that is known.
+    pooling: Option<Pooling>,
 }
 
 impl std::fmt::Debug for Database {
@@ -61,33 +78,25 @@ impl std::fmt::Debug for Database {
     }
 }
 
-/// A connection string that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum AddressError {
-    /// It is no connection string.
-    #[error("not a Postgres connection string; write postgres://user:password@host:5432/database")]
-    Parse(#[source] tokio_postgres::Error),
-    /// libpq knows no such mode.
-    #[error("sslmode={0} is not one of disable, prefer, require, verify-ca, verify-full")]
-    SslMode(String),
-    /// Certificates cannot be had.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
 impl Database {
     /// Reads a connection string: a URL, or libpq's `key=value` words, with `sslmode` and `sslrootcert` as libpq has them.
     pub fn parse(address: &str) -> Result<Self, AddressError> {
-        let (address, ssl) = take_ssl(address);
+        let (address, words) = take_words(address);
+        let is_pooled = words.is_pooled()?;
+        if let Some(word) = words.client_certificate {
+            return Err(AddressError::ClientCertificate(word));
+        }
         let mut config: Config = address.parse().map_err(AddressError::Parse)?;
-        let verified = ssl.root.map_or(Verify::System, Verify::File);
-        let (mode, verify) = match ssl.mode.as_deref() {
-            Some("disable") => (SslMode::Disable, Verify::No),
-            None => (config.get_ssl_mode(), Verify::No),
-            Some("prefer" | "allow") => (SslMode::Prefer, Verify::No),
-            Some("require") => (SslMode::Require, if verified == Verify::System { Verify::No } else { verified }),
-            Some("verify-ca" | "verify-full") => (SslMode::Require, verified),
-            Some(other) => return Err(AddressError::SslMode(other.to_owned())),
+        let (mode, verify) = match (words.ssl_mode.as_deref(), words.ssl_root) {
+            (Some("disable"), _) => (SslMode::Disable, Verify::No),
+            (None, _) => (config.get_ssl_mode(), Verify::No),
+            (Some("prefer" | "allow"), _) => (SslMode::Prefer, Verify::No),
+            (Some("require"), None) => (SslMode::Require, Verify::No),
+            (Some("require" | "verify-ca"), Some(root)) => (SslMode::Require, Verify::Authority(root)),
+            // The authorities of the system sign for everybody, so without the name nothing would be known.
+            (Some("verify-ca" | "verify-full"), None) => (SslMode::Require, Verify::System),
+            (Some("verify-full"), Some(root)) => (SslMode::Require, Verify::Full(root)),
+            (Some(other), _) => return Err(AddressError::SslMode(other.to_owned())),
         };
         config
             .ssl_mode(mode)
@@ -99,7 +108,27 @@ impl Database {
         if config.get_application_name().is_none() {
             config.application_name("rowcall");
         }
-        Ok(Self { config, tls: connector(&verify)? })
+        let has_its_port = config.get_ports().contains(&POOLER_PORT);
+        let is_pooled = is_pooled.or(has_its_port.then_some(true));
+        let pooling = is_pooled.map(|is| if is { Pooling::Transaction } else { Pooling::Session });
+        Ok(Self { config, tls: connector(&verify)?, pooling })
+    }
+
+    /// How long a server process is ours, where that is known.
+    pub fn pooling(&self) -> Option<Pooling> {
+        self.pooling
+    }
+
+    /// The same address, with what is known of it.
+    #[must_use]
+    pub fn with_pooling(mut self, pooling: Option<Pooling>) -> Self {
+        self.pooling = pooling;
+        self
+    }
+
+    /// Whether it is the same address, whatever is known of it.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.config == other.config
     }
 
     /// The name of the database, for messages.
@@ -120,11 +149,6 @@ impl Database {
         hosts.collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether one of its hosts is reached by this port.
-    pub fn has_port(&self, port: u16) -> bool {
-        self.config.get_ports().contains(&port)
-    }
-
     /// The same server, another database.
     #[must_use]
     pub fn with_name(&self, name: &str) -> Self {
@@ -134,13 +158,27 @@ impl Database {
     }
 
     /// A pool of at most `size` connections; none is made before it is needed.
+    ///
+    /// An operator asks once and goes, so nothing is kept for one. Else sessions are used as ours unless they are known not to be.
     pub fn pool(&self, size: usize, session: Session) -> Pool {
+        let is_kept = session != Session::Operator && self.pooling != Some(Pooling::Transaction);
+        let terms = Arc::new(Terms::new(is_kept, session));
         let manager = Manager::from_config(
             self.config.clone(),
             self.tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
-        Pool::builder(manager)
+        let (hooked, setup) = (Arc::clone(&terms), session.kept());
+        let hook = Hook::async_fn(move |client, _| {
+            let setup = hooked.is_kept().then(|| setup.clone());
+            Box::pin(async move {
+                match setup {
+                    Some(setup) => client.batch_execute(&setup).await.map_err(HookError::Backend),
+                    None => Ok(()),
+                }
+            })
+        });
+        let connections = deadpool_postgres::Pool::builder(manager)
             .max_size(size)
             .runtime(Runtime::Tokio1)
             .timeouts(Timeouts {
@@ -148,11 +186,10 @@ impl Database {
                 create: Some(Duration::from_secs(10)),
                 recycle: Some(Duration::from_secs(2)),
             })
-            .post_create(Hook::async_fn(move |client, _| {
-                Box::pin(async move { client.batch_execute(&session.setup()).await.map_err(HookError::Backend) })
-            }))
+            .post_create(hook)
             .build()
-            .expect("a pool with a runtime builds")
+            .expect("a pool with a runtime builds");
+        Pool { connections, terms }
     }
 
     /// A connection of its own, with the half that must be driven.
@@ -179,96 +216,10 @@ impl Database {
     }
 }
 
-#[derive(Default)]
-struct Ssl {
-    mode: Option<String>,
-    root: Option<PathBuf>,
-}
-
-impl Ssl {
-    /// Keeps a word of the address when it is one of ours.
-    fn takes(&mut self, key: &str, value: &str) -> bool {
-        match key {
-            "sslmode" => self.mode = Some(value.to_owned()),
-            "sslrootcert" if value != "system" => self.root = Some(PathBuf::from(value)),
-            "sslrootcert" => {}
-            _ => return false,
-        }
-        true
-    }
-}
-
-/// Takes `sslmode` and `sslrootcert` out of a connection string; tokio-postgres knows only half of the one. All else stays
-/// as it was written: `url` knows no list of hosts, and writes a space as a plus, which libpq does not read.
-fn take_ssl(address: &str) -> (String, Ssl) {
-    let mut ssl = Ssl::default();
-    let is_url = ["postgres://", "postgresql://"].iter().any(|scheme| address.starts_with(scheme));
-    let rest = match address.rsplit_once('?') {
-        Some((place, query)) if is_url => {
-            let kept: Vec<&str> = query.split('&').filter(|pair| !takes_pair(&mut ssl, pair)).collect();
-            if kept.is_empty() { place.to_owned() } else { format!("{place}?{}", kept.join("&")) }
-        }
-        _ if is_url => address.to_owned(),
-        _ => {
-            let kept = words(address).into_iter().filter(|word| !ssl.takes(word.key, &word.value));
-            kept.map(|word| word.written).collect::<Vec<_>>().join(" ")
-        }
-    };
-    (rest, ssl)
-}
-
-/// Reads one `key=value` of a URL's query.
-fn takes_pair(ssl: &mut Ssl, pair: &str) -> bool {
-    // A plus is a plus here, as in a path of a file.
-    let pair = pair.replace('+', "%2B");
-    url::form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(key, value)| ssl.takes(&key, &value))
-}
-
-/// One `key = 'value'` of libpq's words, and how it was written.
-struct Word<'a> {
-    key: &'a str,
-    value: String,
-    written: &'a str,
-}
-
-/// Splits libpq's words: spaces may stand around `=`, quotes around a value, and a backslash before any character of it.
-fn words(address: &str) -> Vec<Word<'_>> {
-    let mut found = Vec::new();
-    let mut rest = address.trim_start();
-    while !rest.is_empty() {
-        let key_end = rest.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(rest.len());
-        let (key, after) = rest.split_at(key_end);
-        let (value, left) = match after.trim_start().strip_prefix('=') {
-            Some(after) => value(after.trim_start()),
-            // No word of libpq's: tokio-postgres says so.
-            None => (String::new(), after),
-        };
-        found.push(Word { key, value, written: rest[..rest.len() - left.len()].trim_end() });
-        rest = left.trim_start();
-    }
-    found
-}
-
-/// Reads a value, quoted or not, and what is left behind it.
-fn value(text: &str) -> (String, &str) {
-    let quoted = text.strip_prefix('\'');
-    let text = quoted.unwrap_or(text);
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '\'' if quoted.is_some() => return (value, &text[at + 1..]),
-            c if c.is_whitespace() && quoted.is_none() => return (value, &text[at..]),
-            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
-            c => value.push(c),
-        }
-    }
-    (value, "")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::tls::TlsError;
 
     #[test]
     fn sslmode_is_read_as_libpq_reads_it() {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSqlOwned, Json};
 
+use super::parameter::Given;
 use super::{Store, StoreError};
 use crate::notice::Notice;
 use crate::notice::shopify::Secrets;
@@ -76,13 +77,8 @@ impl Store {
         Ok(Standing::deserialize(&told).ok().map(|standing| (standing, told)))
     }
 
-    async fn json(
-        &self,
-        sql: &str,
-        parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
-        what: &str,
-    ) -> Result<Value, StoreError> {
-        let rows = self.rows(sql, parameters, || what.to_owned()).await?;
+    async fn json(&self, sql: &str, given: Given<'_>, what: &str) -> Result<Value, StoreError> {
+        let rows = self.rows(sql, given, || what.to_owned()).await?;
         Ok(first::<Option<Json<Value>>>(&rows).flatten().map(|Json(value)| value).unwrap_or_default())
     }
 }

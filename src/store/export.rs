@@ -7,6 +7,7 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+use super::parameter::Given;
 use super::{Store, StoreError};
 
 /// Rows in a page.
@@ -139,10 +140,9 @@ impl Export {
             Some((at, key)) => (*at, Some(key.as_str())),
             None => (Timestamp::UNIX_EPOCH, None),
         };
-        let parameters: [&(dyn postgres_types::ToSql + Sync); 8] =
-            [status, number, from, to, &began, &after_at, &after_key, &PAGE];
+        let given: Given<'_> = &[status, number, from, to, &began, &after_at, &after_key, &PAGE];
         let what = || "read a page of fulfilments".to_owned();
-        let rows = self.store.rows(SQL, &parameters, what).await?;
+        let rows = self.store.rows(SQL, given, what).await?;
         self.is_over = rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
         self.after = rows.last().map(|row| (row.get("page_at"), row.get("page_key")));
         let cells: Vec<Cells> = rows.iter().map(|row| row.get("cells")).collect();

@@ -4,6 +4,8 @@
 //! Promises: twice without harm, as a non-superuser, on an empty database or on one that has its users' tables. What was
 //! installed is recorded with a fingerprint, so that `doctor` can tell when somebody changed it by hand.
 
+mod through;
+
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -14,6 +16,7 @@ use tokio_postgres::{Client, Row};
 
 use super::connect::Database;
 use super::{Store, StoreError};
+use through::{Through, lock};
 
 mod embedded {
     refinery::embed_migrations!("sql/migrations");
@@ -22,14 +25,11 @@ mod embedded {
 /// The table in which the applied migrations stand.
 const HISTORY: &str = "rowcall.schema_migrations";
 
-/// One migrate at a time on a database ("rowcall" in ASCII).
-const LOCK: i64 = 0x0072_6f77_6361_6c6c;
-
 /// A user's long transaction must not be made to queue behind ours for longer than this.
-const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
+const LOCK_TIMEOUT: &str = "set local lock_timeout = '5s'";
 
 /// Indexes, policies, functions, views, triggers and grants, in the order in which they are applied.
-static CURRENT: [(&str, &str); 68] = [
+static CURRENT: [(&str, &str); 69] = [
     ("sql/kept/core.sql", include_str!("../../sql/kept/core.sql")),
     ("sql/kept/codes.sql", include_str!("../../sql/kept/codes.sql")),
     ("sql/kept/actions.sql", include_str!("../../sql/kept/actions.sql")),
@@ -72,6 +72,7 @@ static CURRENT: [(&str, &str); 68] = [
     ("sql/functions/faults.sql", include_str!("../../sql/functions/faults.sql")),
     ("sql/functions/browsers.sql", include_str!("../../sql/functions/browsers.sql")),
     ("sql/functions/browser_requests.sql", include_str!("../../sql/functions/browser_requests.sql")),
+    ("sql/functions/browser_orders.sql", include_str!("../../sql/functions/browser_orders.sql")),
     ("sql/functions/rpc.sql", include_str!("../../sql/functions/rpc.sql")),
     ("sql/functions/orders.sql", include_str!("../../sql/functions/orders.sql")),
     ("sql/functions/fienta_checks.sql", include_str!("../../sql/functions/fienta_checks.sql")),
@@ -192,13 +193,11 @@ impl Pending {
 
 /// Brings a database to this binary's schema. Returns what was done, in words; nothing when all was there.
 pub async fn apply(database: &Database) -> Result<Vec<String>, MigrateError> {
-    let mut client = connect(database).await?;
     let statement = |what| move |source| MigrateError::Statement { what, source };
-    client
-        .execute("select pg_advisory_lock($1)", &[&LOCK])
-        .await
-        .map_err(statement("wait for another migrate to end"))?;
-    client.batch_execute(LOCK_TIMEOUT).await.map_err(statement("set a lock timeout"))?;
+    // Held by a transaction of another connection: through a pooler, a session's lock would be left to somebody else.
+    let mut keeper = connect(database).await?;
+    let _held = lock(&mut keeper).await.map_err(statement("wait for another migrate to end"))?;
+    let mut client = connect(database).await?;
     let before = pending_on(&client).await?;
     let drifted = if before.is_empty() {
         drift(&mut client).await.map_err(in_the_way("the comparison with what is installed"))?
@@ -206,10 +205,10 @@ pub async fn apply(database: &Database) -> Result<Vec<String>, MigrateError> {
         vec![]
     };
     client
-        .batch_execute("create schema if not exists rowcall")
+        .batch_execute(&format!("begin; {LOCK_TIMEOUT}; create schema if not exists rowcall; commit"))
         .await
         .map_err(statement("create the schema rowcall (the role needs CREATE on the database)"))?;
-    let report = runner().run_async(&mut client).await.map_err(migrations_failed)?;
+    let report = runner().run_async(&mut Through(&mut client)).await.map_err(migrations_failed)?;
     apply_current(&mut client).await?;
     let mut done: Vec<String> = report.applied_migrations().iter().map(ToString::to_string).collect();
     if before.current {
@@ -244,10 +243,10 @@ impl Drifted {
 /// Compares functions, views, triggers and indexes with what the last migrate installed.
 pub async fn drift(client: &mut Client) -> Result<Vec<Drifted>, tokio_postgres::Error> {
     let transaction = client.transaction().await?;
-    transaction.batch_execute("set local search_path = pg_catalog").await?;
+    transaction.batch_execute(&format!("set local search_path = pg_catalog; {LOCK_TIMEOUT}")).await?;
     let pair = |row: &Row| -> (String, String) { (row.get("object"), row.get("fingerprint")) };
-    let installed = transaction.query(include_str!("../../sql/statements/installed.sql"), &[]).await?;
-    let standing = transaction.query(include_str!("../../sql/statements/fingerprints.sql"), &[]).await?;
+    let installed = transaction.query_typed(include_str!("../../sql/statements/installed.sql"), &[]).await?;
+    let standing = transaction.query_typed(include_str!("../../sql/statements/fingerprints.sql"), &[]).await?;
     let standing: HashMap<String, String> = standing.iter().map(pair).collect();
     let differs = |(name, fingerprint): (String, String)| {
         let found = standing.get(&name);
@@ -280,7 +279,7 @@ impl Store {
 /// Everything that `apply` would run on an empty database, as a script for `psql`.
 pub fn script() -> String {
     let mut script = format!(
-        "-- rowcall {} schema. Harmless when run again.\n\\set ON_ERROR_STOP on\n{LOCK_TIMEOUT};\nbegin;\n\ncreate schema if not exists rowcall;\n\
+        "-- rowcall {} schema. Harmless when run again.\n\\set ON_ERROR_STOP on\nbegin;\n{LOCK_TIMEOUT};\n\ncreate schema if not exists rowcall;\n\
          create table if not exists {HISTORY} (\n    version int4 primary key,\n    name varchar(255),\n    \
          applied_on varchar(255),\n    checksum varchar(255)\n);\n",
         env!("CARGO_PKG_VERSION")
@@ -348,6 +347,7 @@ fn in_the_way(file: &'static str) -> impl Fn(tokio_postgres::Error) -> MigrateEr
 async fn apply_current(client: &mut Client) -> Result<(), MigrateError> {
     let statement = |what| move |source| MigrateError::Statement { what, source };
     let transaction = client.transaction().await.map_err(statement("begin"))?;
+    transaction.batch_execute(LOCK_TIMEOUT).await.map_err(statement("set a lock timeout"))?;
     for (file, text) in CURRENT {
         transaction.batch_execute(text).await.map_err(in_the_way(file))?;
     }
@@ -371,7 +371,7 @@ fn files_fingerprint() -> String {
 }
 
 async fn version_on(client: &Client) -> Result<Option<i32>, MigrateError> {
-    match client.query_one(include_str!("../../sql/statements/version.sql"), &[]).await {
+    match client.query_typed_one(include_str!("../../sql/statements/version.sql"), &[]).await {
         Ok(row) => Ok(row.get(0)),
         Err(e) if e.code().is_some_and(|c| [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(c)) => {
             Ok(None)
@@ -397,7 +397,7 @@ pub(super) async fn pending_on(client: &Client) -> Result<Pending, MigrateError>
     };
     let migrations = sorted(&runner()).iter().filter(|m| m.version() > version).map(ToString::to_string).collect();
     let installed = client
-        .query_opt("select i.fingerprint from rowcall.installed as i where i.object = 'files'", &[])
+        .query_typed_opt("select i.fingerprint from rowcall.installed as i where i.object = 'files'", &[])
         .await
         .map_err(|source| MigrateError::Statement { what: "read what is installed", source })?;
     let current = installed.is_none_or(|row| row.get::<_, String>(0) != files_fingerprint());

@@ -3,9 +3,13 @@
 //! Every statement is a whole text in `sql/`, named here and prepared once a connection. A `Store` holds everything of one
 //! database; the words that go in and come out are `Job` and `Outcome`, and nobody above sees a row.
 
+pub mod address;
 pub mod connect;
-pub mod reconnect;
 pub mod tls;
+pub mod reconnect;
+pub mod pooling;
+pub mod parameter;
+pub mod pool;
 pub mod queues;
 pub mod migrate;
 pub mod policies;
@@ -29,12 +33,15 @@ pub mod doctor;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool, PoolError};
-use postgres_types::{Json, ToSql};
+use deadpool_postgres::PoolError;
+use postgres_types::Json;
 use scopeguard::ScopeGuard;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::error::DbError;
+
+use parameter::Given;
+use pool::{Link, Pool};
 
 /// How long to wait for an answer: a little longer than the server lets a statement run. Keepalives notice a peer whose
 /// machine is gone; only this notices one that is there and says nothing.
@@ -52,7 +59,7 @@ pub struct Store {
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { pool, answer_max, asked } = self;
-        let pool = pool.status();
+        let pool = pool.connections.status();
         f.debug_struct("Store")
             .field("pool", &pool)
             .field("answer_max", answer_max)
@@ -189,14 +196,14 @@ impl Store {
         self
     }
 
-    /// Runs one named statement and returns its rows.
+    /// Runs one statement and returns its rows.
     pub(crate) async fn rows(
         &self,
         sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
+        given: Given<'_>,
         what: impl Fn() -> String,
     ) -> Result<Vec<Row>, StoreError> {
-        self.on_connection(what, async |connection| rows_on(connection, sql, parameters).await).await
+        self.on_connection(what, async |connection| connection.rows(sql, given).await).await
     }
 
     /// Does something on a connection of the pool. A connection that does not answer in time, or whose answer nobody waits
@@ -204,42 +211,24 @@ impl Store {
     pub(crate) async fn on_connection<T>(
         &self,
         what: impl Fn() -> String,
-        does: impl AsyncFnOnce(&mut Object) -> Result<T, tokio_postgres::Error>,
+        does: impl AsyncFnOnce(&mut Link) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, StoreError> {
         let failed = |source: Cause| StoreError { what: what(), source };
         let Ok(connection) = timeout(self.answer_max, self.pool.get()).await else {
             return Err(failed(Cause::Silent));
         };
         let connection = connection.map_err(|e| failed(e.into()))?;
-        let mut busy = scopeguard::guard(connection, |connection| drop(Object::take(connection)));
+        let mut busy = scopeguard::guard(connection, Link::give_up);
         let Ok(answer) = timeout(self.answer_max, does(&mut busy)).await else { return Err(failed(Cause::Silent)) };
         let connection = ScopeGuard::into_inner(busy);
         answer.map_err(|error| {
-            forget_plans(&connection, &error);
+            connection.learn(&error);
             failed(error.into())
         })
     }
 }
 
-/// Runs one named statement on a connection, prepared once for it.
-pub(crate) async fn rows_on(
-    connection: &Object,
-    sql: &str,
-    parameters: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<Row>, tokio_postgres::Error> {
-    let statement = connection.prepare_cached(sql).await?;
-    connection.query(&statement, parameters).await
-}
-
 /// The JSON that a function answered; nothing where it answered null.
 pub(crate) fn json(row: &Row) -> Option<serde_json::Value> {
     row.get::<_, Option<Json<serde_json::Value>>>(0).map(|Json(value)| value)
-}
-
-/// A table that changed under a prepared statement, or a pooler that lost it, makes its plan useless; the next try
-/// prepares it anew.
-fn forget_plans(connection: &Object, error: &tokio_postgres::Error) {
-    if error.as_db_error().is_some_and(|answer| is_of_class(answer, &["0A000", "26", "42P05"])) {
-        connection.statement_cache.clear();
-    }
 }

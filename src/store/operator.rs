@@ -1,8 +1,9 @@
 //! What an operator sees and does: views read, functions called, nothing else.
 
-use postgres_types::{Json, ToSql};
+use postgres_types::Json;
 use serde::Serialize;
 
+use super::parameter::Given;
 use super::schedules::operator::Schedule;
 use super::{Store, StoreError};
 
@@ -190,12 +191,7 @@ impl Store {
     }
 
     /// What a function of the operator's answers, in words.
-    pub(super) async fn said(
-        &self,
-        sql: &str,
-        given: &[&(dyn ToSql + Sync)],
-        what: &'static str,
-    ) -> Result<String, StoreError> {
+    pub(super) async fn said(&self, sql: &str, given: Given<'_>, what: &'static str) -> Result<String, StoreError> {
         let answer = self.change(sql, given, what).await?;
         Ok(answer.as_str().unwrap_or_default().to_owned())
     }

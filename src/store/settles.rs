@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use deadpool_postgres::Object;
 use postgres_types::Json;
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::parameter::Given;
+use super::pool::Link;
 use super::queues::Statements;
 use super::{Store, StoreError};
 use crate::job::Job;
@@ -60,31 +61,10 @@ impl Store {
 }
 
 async fn settle_on(
-    connection: &mut Object,
+    connection: &mut Link,
     statements: &Statements,
     batch: &[Settlement],
     bounded: bool,
-) -> Result<Vec<Settled>, tokio_postgres::Error> {
-    if !bounded {
-        let statement = connection.prepare_cached(statements.settle).await?;
-        return write(connection, &statement, batch).await;
-    }
-    let transaction = connection.transaction().await?;
-    let statement = transaction.prepare_cached(statements.settle).await?;
-    let settled = write(transaction.client(), &statement, batch).await?;
-    let token_of: HashMap<&str, Uuid> = batch.iter().map(|s| (s.job.key.as_str(), s.job.token)).collect();
-    let keys: Vec<&str> = settled.iter().map(|s| s.key.as_str()).collect();
-    let tokens: Vec<Uuid> = keys.iter().filter_map(|key| token_of.get(key).copied()).collect();
-    let statement = transaction.prepare_cached(RELEASE).await?;
-    transaction.execute(&statement, &[&statements.queue, &keys, &tokens]).await?;
-    transaction.commit().await?;
-    Ok(settled)
-}
-
-async fn write(
-    client: &Client,
-    statement: &Statement,
-    batch: &[Settlement],
 ) -> Result<Vec<Settled>, tokio_postgres::Error> {
     let keys: Vec<&str> = batch.iter().map(|s| s.job.key.as_str()).collect();
     let generations: Vec<i32> = batch.iter().map(|s| s.job.generation).collect();
@@ -97,11 +77,21 @@ async fn write(
     let durations: Vec<Option<f64>> = batch.iter().map(|s| s.duration.map(|d| d.as_secs_f64())).collect();
     let uncertains: Vec<bool> = batch.iter().map(|s| s.outcome.uncertain).collect();
     let attempts: Vec<i32> = batch.iter().map(|s| s.job.attempt).collect();
-    let rows = client
-        .query(
-            statement,
-            &[&keys, &generations, &tokens, &verdicts, &delays, &results, &errors, &durations, &uncertains, &attempts],
-        )
-        .await?;
-    Ok(rows.iter().map(|row| Settled { key: row.get(0), settled_as: row.get(1) }).collect())
+    let given: Given<'_> =
+        &[&keys, &generations, &tokens, &verdicts, &delays, &results, &errors, &durations, &uncertains, &attempts];
+    if !bounded {
+        return Ok(settled(&connection.rows(statements.settle, given).await?));
+    }
+    let transaction = connection.transaction().await?;
+    let settled = settled(&transaction.rows(statements.settle, given).await?);
+    let token_of: HashMap<&str, Uuid> = batch.iter().map(|s| (s.job.key.as_str(), s.job.token)).collect();
+    let keys: Vec<&str> = settled.iter().map(|s| s.key.as_str()).collect();
+    let tokens: Vec<Uuid> = keys.iter().filter_map(|key| token_of.get(key).copied()).collect();
+    transaction.rows(RELEASE, &[&statements.queue, &keys, &tokens]).await?;
+    transaction.commit().await?;
+    Ok(settled)
+}
+
+fn settled(rows: &[Row]) -> Vec<Settled> {
+    rows.iter().map(|row| Settled { key: row.get(0), settled_as: row.get(1) }).collect()
 }

@@ -1,16 +1,23 @@
 //! TLS to Postgres, with libpq's meaning of `sslmode` and `sslrootcert`.
 //!
-//! `disable` and `prefer` and `require` are as in libpq: the last two encrypt and do not verify. `verify-ca` and
-//! `verify-full` verify the chain and the host name, against `sslrootcert` or the system's roots.
+//! `disable`, `prefer` and `require` are as in libpq: the last two encrypt and do not verify. `verify-full` verifies the chain
+//! and the host name, against `sslrootcert` or the system's roots. `verify-ca`, and with it `require` where there is an
+//! `sslrootcert`, verifies the chain and not the name; without `sslrootcert` it is `verify-full`, for the system's authorities
+//! sign for everybody.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WantsClientCert, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier,
+};
+use tokio_postgres::error::DbError;
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
 /// How the server's certificate is checked.
@@ -21,7 +28,9 @@ pub enum Verify {
     /// Chain and host name, against the system's roots.
     System,
     /// Chain and host name, against the authorities in this PEM file.
-    File(PathBuf),
+    Full(PathBuf),
+    /// The chain alone, against the authorities in this PEM file.
+    Authority(PathBuf),
 }
 
 /// A root certificate that cannot be used.
@@ -51,11 +60,20 @@ pub fn connector(verify: &Verify) -> Result<MakeRustlsConnect, TlsError> {
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Configure)?;
     let config = match verify {
-        Verify::No => builder.dangerous().with_custom_certificate_verifier(Arc::new(Encrypt(provider))),
+        Verify::No => nameless(builder, None, provider),
+        Verify::Authority(path) => nameless(builder, Some(roots_in(path)?), provider),
         Verify::System => builder.with_root_certificates(system_roots()?),
-        Verify::File(path) => builder.with_root_certificates(roots_in(path)?),
+        Verify::Full(path) => builder.with_root_certificates(roots_in(path)?),
     };
     Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
+}
+
+fn nameless(
+    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+    roots: Option<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    builder.dangerous().with_custom_certificate_verifier(Arc::new(Nameless { roots, provider }))
 }
 
 fn system_roots() -> Result<RootCertStore, TlsError> {
@@ -73,19 +91,28 @@ fn roots_in(path: &Path) -> Result<RootCertStore, TlsError> {
     if roots.is_empty() { Err(failed(rustls::pki_types::pem::Error::NoItemsFound)) } else { Ok(roots) }
 }
 
-/// Accepts any certificate, as libpq's `require` does; signatures are still checked.
+/// Asks for nobody's name: accepts any certificate, as libpq's `require` does, or any that one of the authorities signed, as
+/// `verify-ca` does. Signatures are still checked.
 #[derive(Debug)]
-struct Encrypt(Arc<CryptoProvider>);
+struct Nameless {
+    roots: Option<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+}
 
-impl ServerCertVerifier for Encrypt {
+impl ServerCertVerifier for Nameless {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(roots) = &self.roots {
+            let certificate = ParsedCertificate::try_from(end_entity)?;
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -95,7 +122,7 @@ impl ServerCertVerifier for Encrypt {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -104,10 +131,53 @@ impl ServerCertVerifier for Encrypt {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// What mends a connection that TLS keeps from being made; nothing where it is something else.
+pub fn advice(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<DbError>().is_some_and(asks_for_tls) {
+            return Some(
+                "sslmode=require, or rather verify-full with sslrootcert: the server lets nobody in without TLS",
+            );
+        }
+        // A stream tells what TLS said as an error of its own.
+        let inner_most = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let told = inner.downcast_ref().or_else(|| inner_most.and_then(|error| error.downcast_ref()));
+        if let Some(told) = told {
+            return Some(mend(told));
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+/// Postgres' own words where `pg_hba.conf` has only `hostssl`, Supabase's and PgBouncer's.
+fn asks_for_tls(answer: &DbError) -> bool {
+    ["no encryption", "SSL connection is required", "SSL required"].iter().any(|words| answer.message().contains(words))
+}
+
+fn mend(told: &rustls::Error) -> &'static str {
+    use CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
+    };
+    match told {
+        rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature) => {
+            "sslrootcert: the certificate of the authority that signed the server's (Supabase: download it, Project Settings → Database)"
+        }
+        rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }) => {
+            "renew the server's certificate; if it is valid, set this machine's clock"
+        }
+        rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+            "connect by a name that the certificate has (hostaddr=… says where that is); verify-ca does without the name"
+        }
+        _ => "correct sslmode and sslrootcert, or the server's certificate",
     }
 }

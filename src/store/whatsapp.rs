@@ -6,9 +6,9 @@
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use tokio_postgres::types::ToSql;
 use tracing::error;
 
+use super::parameter::Parameter;
 use super::{Store, StoreError, chain, is_of_class};
 
 /// Statements that are sent ahead of their answers.
@@ -80,13 +80,13 @@ impl Store {
             return Ok(());
         }
         self.on_connection(what, async |connection| {
-            let status = connection.prepare_cached(STATUS).await?;
-            let inbound = connection.prepare_cached(INBOUND).await?;
+            connection.ready(STATUS).await?;
+            connection.ready(INBOUND).await?;
             for some in events.chunks(AHEAD_MAX) {
                 let parameters: Vec<_> = some.iter().map(parameters).collect();
                 let sent = some.iter().zip(&parameters).map(|(event, parameters)| match event {
-                    Event::Status(_) => connection.query(&status, parameters),
-                    Event::Inbound(_) => connection.query(&inbound, parameters),
+                    Event::Status(_) => connection.rows(STATUS, parameters),
+                    Event::Inbound(_) => connection.rows(INBOUND, parameters),
                 });
                 for ended in join_all(sent).await {
                     let Err(error) = ended else { continue };
@@ -102,7 +102,7 @@ impl Store {
     }
 }
 
-fn parameters(event: &Event) -> Vec<&(dyn ToSql + Sync)> {
+fn parameters(event: &Event) -> Vec<&(dyn Parameter + Sync)> {
     match event {
         Event::Status(Status { provider, reference, message_id, status, error_code, at }) => {
             vec![provider, reference, message_id, status, error_code, at]

@@ -60,14 +60,7 @@ impl Store {
     }
 
     async fn remove(&self, sql: &str, what: &'static str) -> Result<u64, StoreError> {
-        self.on_connection(
-            || what.to_owned(),
-            async |connection| {
-                let statement = connection.prepare_cached(sql).await?;
-                connection.execute(&statement, &[]).await
-            },
-        )
-        .await
+        self.on_connection(|| what.to_owned(), async |connection| connection.execute(sql).await).await
     }
 
     /// Mends bubbles that disagree with their actions. Returns how many.

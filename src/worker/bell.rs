@@ -2,7 +2,7 @@
 //!
 //! It is a hint. Whatever is missed while it is away is looked for when it is back, and a self-test over the ordinary
 //! pool tells whether notifications arrive at all: through a transaction pooler they silently do not. Until they do, every
-//! lane is woken once a second.
+//! lane is woken once a second. Where such a pooler is known, nobody listens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::Worker;
 use crate::store::chain;
 use crate::store::connect::Database;
+use crate::store::pooling::Pooling;
 use crate::store::reconnect::Reconnect;
 
 /// How often the bell is tested, and how long a ring may take.
@@ -27,8 +28,17 @@ const TEST_MAX: Duration = Duration::from_secs(2);
 /// Without a working bell, look this often.
 const POLL_EVERY: Duration = Duration::from_secs(1);
 
+const NO_BELL: &str = "A pooler in transaction mode carries no notifications, so rows are looked for once a second; give \
+                       LISTEN_DATABASE_URL a direct or session-mode address (see `rowcall doctor`)";
+
 /// Listens until the worker closes, reconnecting for ever.
 pub(super) async fn run(worker: Arc<Worker>, database: Database) {
+    if database.pooling() == Some(Pooling::Transaction) {
+        // To listen there would leave a server process listening that is somebody else's by then.
+        worker.readiness.set_polls();
+        warn!("{NO_BELL}");
+        return;
+    }
     let mut reconnect = Reconnect::default();
     let mut broken = false;
     loop {

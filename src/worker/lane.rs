@@ -42,6 +42,8 @@ pub struct Lane {
     running: AtomicUsize,
     /// More is due than slots were free: a slot that comes free wakes the claimer.
     hungry: AtomicBool,
+    /// Claims took slots over all workers, under this policy or one before it: outcomes give them back.
+    bounded: AtomicBool,
     settlements: Mutex<Option<mpsc::Sender<Settlement>>>,
 }
 
@@ -82,6 +84,7 @@ impl Lane {
             alarms: Mutex::default(),
             running: AtomicUsize::new(0),
             hungry: AtomicBool::new(false),
+            bounded: AtomicBool::new(false),
             settlements: Mutex::new(Some(sender)),
         };
         lane.set_standing(standing);
@@ -131,6 +134,7 @@ impl Lane {
 
     /// Takes over a policy and a breaker as they were just read.
     pub(super) fn set_standing(&self, standing: Standing) {
+        self.bounded.fetch_or(standing.policy.is_bounded(), Ordering::AcqRel);
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(standing.policy);
         let mut breaker = lock(&self.open);
         let probing = breaker.as_ref().is_some_and(|b| b.probing);
@@ -141,6 +145,11 @@ impl Lane {
         });
         drop(breaker);
         self.wake();
+    }
+
+    /// Whether a claim of this lane may have taken a slot over all workers.
+    pub(super) fn was_bounded(&self) -> bool {
+        self.bounded.load(Ordering::Acquire)
     }
 
     pub(super) fn breaker(&self) -> Option<Breaker> {

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::connections::Connections;
 use crate::integrations::Integration;
 use crate::integrations::monitor::Monitor;
 use crate::readiness::Readiness;
@@ -40,8 +41,11 @@ use shutdown::Shutdown;
 pub struct Settings {
     /// For claims, settles and policy; may go through a pooler.
     pub database: Database,
-    /// For the bell and for the statements of schedules; must not go through a transaction pooler.
+    /// For the bell and for the statements of schedules. Through a transaction pooler there is no bell, and a statement that is
+    /// not atomic is not run.
     pub listen: Database,
+    /// How many connections it may hold.
+    pub connections: Connections,
     /// How often to look at everything, whether or not a bell rang.
     pub sweep: Duration,
     /// How long a shutdown may take.
@@ -136,7 +140,9 @@ async fn name_target(store: &Store, service: &Service) {
 /// Runs a worker until it is told to stop; returns when everything that ran is settled or handed back.
 pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown) -> Result<(), WorkerError> {
     // For each queue a claim and its settles at a time, and a few for policy, breakers, rates and schedules.
-    let store = Store::new(settings.database.pool(services.len() * (1 + settle::SETTLERS) + 4, Session::Worker));
+    let of_use = services.len() * (1 + settle::SETTLERS) + 4;
+    let most = settings.connections.rows.unwrap_or(of_use).min(of_use);
+    let store = Store::new(settings.database.pool(most, Session::Worker));
     for service in &services {
         name_target(&store, service).await;
     }
@@ -163,7 +169,7 @@ pub async fn run(settings: Settings, services: Vec<Service>, shutdown: Shutdown)
     let worker = Arc::new(Worker {
         store,
         lanes,
-        schedules: Schedules::new(settings.listen.clone()),
+        schedules: Schedules::new(settings.listen.clone(), settings.connections.runs),
         pulse,
         operations: TaskTracker::new(),
         fence: Mutex::new(shutdown.stop.child_token()),

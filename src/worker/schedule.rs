@@ -23,9 +23,6 @@ use crate::store::schedules::run::{self, Ended};
 use crate::store::schedules::{End, Planned, Run, Unplanned};
 use crate::store::{StoreError, chain};
 
-/// Statements that one worker runs at a time, each over a connection of its own.
-const RUNS_MAX: usize = 10;
-
 /// What is due and was not to be had is with another worker, most likely: look again so soon.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -35,15 +32,16 @@ const LOCKED: Duration = Duration::from_secs(1);
 /// What wakes the scheduler, and what its runs need.
 #[derive(Debug)]
 pub(super) struct Schedules {
-    /// Where statements are run: direct or session mode, for each has a session of its own.
+    /// Where statements are run, each in a session or at least a transaction of its own.
     database: Database,
     woken: Notify,
     slots: Arc<Semaphore>,
 }
 
 impl Schedules {
-    pub(super) fn new(database: Database) -> Self {
-        Self { database, woken: Notify::new(), slots: Arc::new(Semaphore::new(RUNS_MAX)) }
+    /// `runs` statements run at a time, each over a connection of its own.
+    pub(super) fn new(database: Database, runs: usize) -> Self {
+        Self { database, woken: Notify::new(), slots: Arc::new(Semaphore::new(runs)) }
     }
 
     /// Makes the scheduler look, now or as soon as it is done with what it does.

@@ -101,7 +101,7 @@ impl Settler {
                 batch.into_iter().partition::<Vec<_>, _>(|settlement| keys.insert(settlement.job.key.clone()));
             batch = batch_of_keys;
             left.push(twice);
-            let bounded = self.lane.policy().is_bounded();
+            let bounded = self.lane.was_bounded();
             match self.worker.store.settle(self.lane.statements, &batch, bounded).await {
                 Ok(settled) => {
                     reconnect.reset();

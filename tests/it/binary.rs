@@ -31,6 +31,11 @@ impl Binary {
     }
 
     pub(crate) fn spawn(database: &TestDatabase, fake: &Fake, settings: &[(&str, &str)]) -> Self {
+        Self::spawn_at(&database.address(), fake, settings)
+    }
+
+    /// Beside the database of an address.
+    pub(crate) fn spawn_at(address: &str, fake: &Fake, settings: &[(&str, &str)]) -> Self {
         let log = tempfile::tempdir().unwrap();
         let stderr = File::create(log.path().join("log")).unwrap();
         let mut command = Command::new(ROWCALL);
@@ -38,7 +43,7 @@ impl Binary {
             .arg("run")
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("DATABASE_URL", database.address())
+            .env("DATABASE_URL", address)
             .env("FIENTA_CLI", format!("'{ROWCALL}' sandbox fienta --state '{}'", fake.dir.path().display()))
             .env("FIENTA_EMAIL", EMAIL)
             .env("FIENTA_PASSWORD", PASSWORD)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
+use rowcall::connections::Connections;
 use rowcall::http::Settings;
 use rowcall::http::webhooks::Secrets;
 use rowcall::integrations::crm::shopify::Template;
@@ -65,6 +66,7 @@ impl World {
             let settings = worker::Settings {
                 database: database(),
                 listen: database(),
+                connections: Connections::default(),
                 sweep: NEVER,
                 grace: Duration::from_secs(20),
                 monitor: None,

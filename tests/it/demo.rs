@@ -84,7 +84,7 @@ fn the_scenario_ends_as_it_must_and_can_be_played_beside_a_demo() {
     let output = demo(folder.path()).arg("--once").output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
-    assert!(out.contains("PASS  37 of 37 as they must be"), "{out}");
+    assert!(out.contains("PASS  55 of 55 as they must be"), "{out}");
     assert!(!out.contains("FAIL"), "{out}");
     assert!(!folder.path().join("once/postgres/pgdata/postmaster.pid").exists(), "its Postgres has ended");
 }
@@ -168,7 +168,8 @@ async fn an_order_that_is_typed_has_its_bundle_once_and_a_reversal_that_is_told_
     client.batch_execute(&order).await.unwrap();
     demo.line(|line| line.contains("processing → success") && line.contains("told by a")).await;
     demo.line(|line| line.contains("▸ the supplier, +2332600") && line.contains("2000 MB delivered")).await;
-    let reference: String = client.query_one("select id::text from orders", &[]).await.unwrap().get(0);
+    let reference: String =
+        client.query_one("select id::text from orders where network = 'AT-iShare'", &[]).await.unwrap().get(0);
     let lines = demo.lines.lock().unwrap().clone();
     let of_bundles = lines.iter().skip_while(|line| !line.contains("Data bundles"));
     let fault = of_bundles.into_iter().find(|line| line.contains("/_control/faults")).unwrap();
@@ -237,6 +238,54 @@ async fn a_pull_that_is_typed_makes_requests_of_tickets_and_an_edit_that_is_type
     for private in ["Ticket 7", "person7@example.com", "First7", "EFGH"] {
         assert!(!log.contains(private), "{private}");
     }
+}
+
+#[tokio::test]
+async fn an_order_a_link_an_organization_and_a_check_that_are_typed_show_what_came_of_them() {
+    let folder = open_folder();
+    let demo = Demo::start(folder.path());
+    let link = demo.line(|line| line.starts_with("insert into links")).await;
+    let organization = demo.line(|line| line.starts_with("update organizations")).await;
+    let order = demo.line(|line| line.starts_with("update orders") && line.contains("'ada'")).await;
+    let ghost = demo.line(|line| line.starts_with("insert into codes") && line.contains("GHOST-5")).await;
+    let redeem = demo.line(|line| line.contains(" sandbox fienta ") && line.contains("redeem")).await;
+    let heard = demo.line(|line| line.starts_with("curl") && line.ends_with("/_control/log")).await;
+    let client = demo.psql().await;
+
+    client.batch_execute(&link).await.unwrap();
+    let slug = "select slug from links where status = 'active'";
+    demo.line(|line| line.contains("  links ") && line.contains("creating → active")).await;
+    let slug: String = client.query_one(slug, &[]).await.unwrap().get(0);
+    let curl = demo.line(|line| line.starts_with("curl -si -A Firefox")).await;
+    let (_, address) = curl.split_once("http://").unwrap();
+    let url = format!("http://{}/l/{slug}", address.split('/').next().unwrap());
+    assert_eq!(crate::links_served::browser().get(url).send().await.unwrap().status(), 302);
+
+    client.batch_execute(&organization).await.unwrap();
+    demo.line(|line| line.contains("▸ receiver, organization 1: heard organizations:1:1 of Acme")).await;
+    let heard = web::client().get(heard.trim_start_matches("curl "));
+    assert_eq!(web::told(heard).await.1[0]["body"]["data"]["name"], "Acme");
+
+    client.batch_execute(&order).await.unwrap();
+    demo.line(|line| line.contains("order of ada") && line.contains("→ refunded")).await;
+    demo.line(|line| line.contains("▸ Fienta, T-1001: refunded")).await;
+
+    let words = shell_words::split(&redeem).unwrap();
+    assert!(Command::new(&words[0]).args(&words[1..]).status().unwrap().success());
+    client.batch_execute(&ghost).await.unwrap();
+    demo.line(|line| line.contains("check of codes") && line.contains("→ checked")).await;
+    let found =
+        "select drift @> '[{\"code\": \"GHOST-5\", \"drift\": \"missing_there\"}]' and usage @> '{\"SUMMER-20\": 1}'
+        from fienta_checks";
+    assert!(client.query_one(found, &[]).await.unwrap().get::<_, bool>(0));
+    let clicks = "select coalesce(max(clicks), 0) from links";
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while client.query_one(clicks, &[]).await.unwrap().get::<_, i64>(0) != 1 {
+        assert!(tokio::time::Instant::now() < deadline, "the click is not counted");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(!log.contains("whsec_"), "no secret is logged");
 }
 
 #[tokio::test]

@@ -186,6 +186,8 @@ async fn what_is_wrong_is_named_by_its_field() {
         (order, json!({"new_metadata": {"action": 1}}), &["new_metadata"]),
         ("links/create", json!({}), &["target_url"]),
         ("links/create", json!({"target_url": "javascript:alert(1)", "expires_at": 7}), &["expires_at", "target_url"]),
+        ("links/create", json!({"target_url": "https://bank.example@evil.example/"}), &["target_url"]),
+        ("links/create", json!({"target_url": "https://exa mple.com"}), &["target_url"]),
         ("organizations/1/sync", json!({"name": "x"}), &["name"]),
     ] {
         let (status, answer) = told(json(web.post(&format!("/api/actions/{path}")), &body)).await;
@@ -264,6 +266,27 @@ async fn who_asked_and_how_stands_on_the_row() {
         let request = json(web.post("/api/actions/codes/TEST-123/update").bearer_auth(token), &body);
         assert_eq!(told(request).await.0, 202);
         assert_eq!(scratch.text(asked).await, expected);
+    }
+    // By HTTP Basic it is the same token, whatever user stands before it.
+    let basic = json(web.post("/api/actions/codes/TEST-123/update"), &json!({"new_max_uses": 5}));
+    assert_eq!(told(basic.basic_auth("ama", Some(ADMIN))).await.0, 202);
+    assert_eq!(scratch.text(asked).await, "api token api");
+    // Of every table that is asked over HTTP.
+    scratch
+        .sql("insert into public.orders (customer) values ('c1'); insert into public.organizations (name) values ('A')")
+        .await;
+    let order = scratch.text("select id::text from public.orders").await;
+    let organization = scratch.text("select id::text from public.organizations").await;
+    for (path, body, table) in [
+        (format!("orders/{order}/update"), json!({"new_status": "completed"}), "orders"),
+        (format!("organizations/{organization}/sync"), json!({}), "organizations"),
+        ("links/create".to_owned(), json!({"target_url": "https://example.com/"}), "links"),
+    ] {
+        let request = web.post(&format!("/api/actions/{path}")).bearer_auth(service(&json!({"sub": "7f3a"})));
+        let (status, answer) = told(json(request, &body)).await;
+        assert_eq!((status, &answer["requested_by"]), (202, &json!("7f3a")), "{table}: {answer}");
+        let row = format!("select concat_ws(' ', requested_by, metadata ->> 'request_method') from public.{table}");
+        assert_eq!(scratch.text(&row).await, "7f3a api", "{table}");
     }
     // A browser, by its JWT; and whoever writes SQL, of whom nothing is known and nothing remains.
     scratch.sql("set request.jwt.claims = '{\"sub\": \"ama\"}'; update public.codes set status = 'deleting'").await;

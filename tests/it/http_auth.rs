@@ -157,7 +157,7 @@ async fn what_needs_no_token_reveals_only_names() {
 async fn another_address_than_this_machines_needs_the_admins_token() {
     let scratch = Scratch::migrated().await;
     let bind = async |settings: Settings| {
-        let store = store(&Database::parse(&scratch.url).unwrap());
+        let store = store(&Database::parse(&scratch.url).unwrap(), 5);
         let settings = Settings { address: "0.0.0.0:0".parse().unwrap(), ..settings };
         Server::bind(settings, store, Readiness::default(), CancellationToken::new()).await
     };
@@ -211,6 +211,28 @@ async fn a_supabase_jwt_counts_by_its_role_and_its_claims() {
         let (status, body) = told(web.get("/api/status").bearer_auth(hs256(&claims, SECRET.as_bytes()))).await;
         assert_eq!(status, code, "{claims} {body}");
     }
+}
+
+#[tokio::test]
+async fn a_signed_in_users_jwt_is_sent_to_supabase_js_whatever_it_asks_for() {
+    let scratch = Scratch::migrated().await;
+    scratch.sql("insert into public.codes (code) values ('MINE')").await;
+    let web = Web::start(&scratch, with(Jwt::new(Some(&SecretString::from(SECRET)), None))).await;
+    let claims = json!({ "role": "authenticated", "exp": now() + 3600, "aud": "authenticated", "sub": "1" });
+    let token = hs256(&claims, SECRET.as_bytes());
+    for request in [
+        web.get("/api/status"),
+        web.get("/api/actions/history"),
+        web.post("/api/actions/codes/MINE/delete"),
+        crate::web::json(web.post("/api/actions/links/create"), &json!({"target_url": "https://example.com/"})),
+        retry(&web),
+    ] {
+        let (status, body) = told(request.bearer_auth(&token)).await;
+        assert_eq!((status, &body["error"]["code"]), (403, &json!("use_supabase")), "{body}");
+        assert!(body["error"]["hint"].as_str().unwrap().contains("supabase.rpc('request_code_delete'"), "{body}");
+    }
+    let asked = "select (select count(*) from public.codes where generation > 0) + (select count(*) from public.links)";
+    assert_eq!(scratch.text(&format!("select ({asked})::text")).await, "0");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::RequestBuilder;
 use ring::hmac;
+use rowcall::connections::Connections;
 use rowcall::failure::{Failure, Fault};
 use rowcall::http::webhooks::Secrets;
 use rowcall::http::{Limits, Settings};
@@ -43,6 +44,7 @@ fn serving(scratch: &Scratch, scripted: Arc<Scripted>) -> TestWorker {
     let settings = worker::Settings {
         database: database(),
         listen: database(),
+        connections: Connections::default(),
         sweep: NEVER,
         grace: Duration::from_secs(20),
         monitor: None,

@@ -4,8 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The words: no I/O, and they know only each other.
-const WORDS: [&str; 11] =
-    ["job", "outcome", "failure", "queue", "retry", "rate", "schedule", "readiness", "notice", "sheet", "link"];
+const WORDS: [&str; 12] = [
+    "job",
+    "outcome",
+    "failure",
+    "queue",
+    "retry",
+    "rate",
+    "schedule",
+    "readiness",
+    "connections",
+    "notice",
+    "sheet",
+    "link",
+];
 
 /// What each layer may import of this crate, besides itself and the words.
 const LAYERS: [(&str, &[&str]); 8] = [

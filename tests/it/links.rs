@@ -5,6 +5,7 @@ use std::sync::Arc;
 use reqwest::Url;
 use rowcall::integrations::Integration;
 use rowcall::integrations::shortlink::ShortLinks;
+use rowcall::link::Prefix;
 use rowcall::store::migrate;
 use rowcall::store::queues::LINKS;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ const BASE: &str = "https://go.example.com";
 const ROW: &str = "select to_jsonb(l) from links as l order by id limit 1";
 
 pub(crate) fn worker(db: &TestDatabase) -> TestWorker {
-    with(db, Arc::new(ShortLinks::new(Some(&Url::parse(BASE).unwrap()))))
+    with(db, Arc::new(ShortLinks::new(Prefix::new(&Url::parse(BASE).unwrap()))))
 }
 
 fn with(db: &TestDatabase, integration: Arc<dyn Integration>) -> TestWorker {
@@ -288,7 +289,12 @@ async fn a_table_of_links_that_was_there_is_adopted_or_refused_with_what_mends_i
     assert!(refused[1].contains("public.links.clicks is of type integer"), "{refused:?}");
     migrate::apply(&db.database()).await.unwrap();
     assert_eq!(db.all::<String>("select table_name from rowcall.adopted").await, ["links"]);
-    // Nothing is asked of what was there; it can be.
+    // What comes is made; nothing is asked of what was there, and it can be.
+    assert_eq!(
+        db.get::<String>("insert into links (target_url) values ('https://example.com/new') returning status").await,
+        "creating"
+    );
+    db.run("delete from links where status = 'creating'").await;
     assert_eq!(db.get::<String>("select status || generation from links").await, "active0");
     let _worker = worker(&db);
     db.run("update links set status = 'creating'").await;

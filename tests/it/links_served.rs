@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use crate::database::PATIENCE;
 use crate::scratch::Scratch;
 use crate::web::{ADMIN, Run, Web, locked, open, read};
+use rowcall::http::Settings;
+use rowcall::link::Prefix;
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 
@@ -23,16 +25,21 @@ const LINKS: &str = "
         ('off', 'disabled', 'https://example.com/off', null),
         ('bad', 'failed', 'https://example.com/bad', null),
         ('edited', 'active', 'javascript:alert(1)', null),
+        ('circle', 'active', 'https://go.example.com/l/circle', null),
         ('split', 'active', E'https://example.com/\\r\\nset-cookie: a=b', null);
     set rowcall.quiet = 'on';
     insert into public.links (slug, status, target_url) values ('soon', 'creating', 'https://example.com/soon');
 ";
 
 /// A person's browser, which shows where it is sent.
-fn browser() -> Client {
+pub(crate) fn browser() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder().redirect(reqwest::redirect::Policy::none()).user_agent(FIREFOX);
     client.timeout(Duration::from_secs(20)).build().unwrap()
+}
+
+fn settings() -> Settings {
+    Settings { links: Prefix::new(&"https://go.example.com".parse().unwrap()), ..open() }
 }
 
 struct World {
@@ -45,7 +52,7 @@ impl World {
     async fn new() -> Self {
         let scratch = Scratch::migrated().await;
         scratch.sql(LINKS).await;
-        let web = Web::start(&scratch, open()).await;
+        let web = Web::start(&scratch, settings()).await;
         Self { scratch, web, browser: browser() }
     }
 
@@ -124,6 +131,7 @@ async fn a_link_that_leads_nowhere_says_how() {
         ("off", 410, "gone"),
         ("bad", 410, "gone"),
         ("edited", 410, "gone"),
+        ("circle", 410, "gone"),
         ("split", 410, "gone"),
         ("a%20b", 404, "not_found"),
         ("..%2F..%2Fapi", 404, "not_found"),
@@ -140,6 +148,10 @@ async fn a_link_that_leads_nowhere_says_how() {
         let head = world.ask(Method::HEAD, slug).send().await.unwrap();
         assert_eq!((head.status().as_u16(), head.bytes().await.unwrap().len()), (status, 0), "{slug}");
     }
+    let page = world.ask(Method::GET, "off").header("accept", "text/html,*/*;q=0.8").send().await.unwrap();
+    assert_eq!((page.status().as_u16(), &page.headers()["x-robots-tag"]), (410, &"noindex".parse().unwrap()));
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    assert!(page.text().await.unwrap().contains("<h1>this link is not in use any more</h1>"));
     for path in ["/l/", "/l", "/l/live/more"] {
         let answer = world.browser.get(format!("http://{}{path}", world.web.address)).send().await.unwrap();
         assert_eq!(answer.status(), 404, "{path}");
@@ -242,6 +254,21 @@ async fn a_locked_or_deleted_link_keeps_nobodys_clicks() {
     world.has_clicks("later", 2).await;
     holder.batch_execute("rollback").await.unwrap();
     world.has_clicks("live", 2).await;
+}
+
+#[tokio::test]
+async fn a_link_whose_row_takes_no_clicks_keeps_nobody_elses() {
+    let world = World::new().await;
+    world.scratch.sql("alter table public.links add constraint few check (slug <> 'live' or clicks = 0)").await;
+    for slug in ["live", "later", "live", "for-ever"] {
+        world.follow(slug).await;
+    }
+    world.has_clicks("later", 1).await;
+    world.has_clicks("for-ever", 1).await;
+    // It is not offered for ever.
+    world.scratch.sql("alter table public.links drop constraint few").await;
+    world.follow("live").await;
+    world.has_clicks("live", 1).await;
 }
 
 #[tokio::test]

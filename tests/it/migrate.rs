@@ -175,8 +175,8 @@ async fn a_migration_that_meets_a_users_lock_gives_up_and_says_so() {
 #[test]
 fn the_script_waits_for_no_lock_for_long() {
     let script = migrate::script();
-    let (before, _) = script.split_once("begin;").unwrap();
-    assert!(before.contains("\nset lock_timeout = '5s';\n"), "{before}");
+    let (before, _) = script.split_once("create ").unwrap();
+    assert!(before.ends_with("\nbegin;\nset local lock_timeout = '5s';\n\n"), "{before}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use rowcall::integrations::webhook::{Endpoint, Place, Secret};
 use rowcall::sandbox::webhook::{Fake, Fault, Kind, SECRET, WebhookArgs};
 use rowcall::store::migrate;
 use rowcall::store::queues::ORGANIZATIONS;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -21,6 +22,12 @@ use crate::worker::TestWorker;
 // Without what serde would not read: metadata may be deeper than it goes.
 const ROW: &str = "select to_jsonb(o) || jsonb_build_object('metadata', o.metadata - 'deep') from organizations as o order by id limit 1";
 
+/// By which a row that names `/own` there is signed.
+fn own_secret(fake: &Fake) -> String {
+    let own = Endpoint::parse(&format!("{}/own", fake.address()), Place::Column("sync_url"), true).unwrap();
+    Secret::parse(SECRET).unwrap().of(&own).text().expose_secret().to_owned()
+}
+
 struct World {
     db: TestDatabase,
     fake: Fake,
@@ -31,6 +38,7 @@ impl World {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let fake = Fake::start(WebhookArgs::new(dir.path().to_owned())).await.unwrap();
+        fake.know(&[SECRET, &own_secret(&fake)]);
         let db = TestDatabase::new().await;
         db.fast().await;
         db.run("insert into organizations (name, metadata) values ('Acme', '{\"plan\": \"gold\"}')").await;
@@ -288,6 +296,26 @@ async fn patience_spends_no_attempt_and_an_outage_waits_behind_the_breaker() {
             "it spends nothing",
             "attempts = 0 and error_message like '%HTTP 503; rows wait%' from organizations",
         )
+        .await;
+    // It is not the breaker of a row with an address of its own.
+    let own = format!("{}/own", world.fake.address());
+    world
+        .db
+        .run("update rowcall.targets set next_probe_at = now() + interval '1 hour' where target = 'organizations'")
+        .await;
+    world
+        .db
+        .run(&format!("insert into organizations (name, sync_url, status) values ('Own', '{own}', 'syncing')"))
+        .await;
+    world.db.eventually("it is told", "synced_at is not null from organizations where name = 'Own'").await;
+    assert_eq!(
+        world.db.get::<String>("select state from rowcall.targets where target = 'organizations'").await,
+        "open",
+        "and proves nothing of the other"
+    );
+    world
+        .db
+        .run("delete from organizations where name = 'Own'; delete from rowcall.attempts where settled_as = 'done'")
         .await;
     world.db.run("select rowcall.resume('organizations'); update organizations set next_retry_at = now()").await;
     world.all_ended().await;

@@ -53,6 +53,26 @@ async fn policy_read_after(db: &TestDatabase, statement: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slot_over_all_workers_is_given_back_though_the_bound_is_lifted_meanwhile() {
+    let db = TestDatabase::new().await;
+    db.fast().await;
+    db.run("update rowcall.queues set cluster_slots = 1 where queue = 'codes'").await;
+    let held = Scripted::held();
+    let _worker = db.worker(held.clone());
+    db.ask(1).await;
+    held.begun(1).await;
+    assert_eq!(db.get::<i64>("select count(*) from rowcall.slots").await, 1);
+    policy_read_after(&db, "update rowcall.queues set cluster_slots = null where queue = 'codes'").await;
+    held.release(100);
+    db.all_ended().await;
+    assert_eq!(
+        db.get::<i64>("select count(*) from rowcall.slots").await,
+        0,
+        "another queue of the account may want it"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn slots_are_changed_while_the_worker_runs() {
     let db = TestDatabase::new().await;
     db.fast().await;

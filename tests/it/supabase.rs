@@ -5,6 +5,7 @@ mod rows;
 mod statuses;
 mod limits;
 mod requests;
+mod requests_beyond_codes;
 mod hostile;
 mod installed;
 mod document;
@@ -126,6 +127,25 @@ impl Project {
     /// An active code that is a user's.
     pub(crate) async fn code(&self, code: &str, owner: &str) {
         self.db.run(&format!("insert into codes (code, owner) values ('{code}', '{owner}')")).await;
+    }
+
+    /// Lets pages ask for changes of orders.
+    pub(crate) async fn open_orders(&self) {
+        self.db.run("update rowcall.browser_tables set asks = '{updating}' where table_name = 'orders'").await;
+    }
+
+    /// An order, a link that is active, and an organization, each this user's; their keys.
+    pub(crate) async fn others(&self, owner: &str) -> [String; 3] {
+        let order = format!("insert into orders (customer, owner) values ('c1', '{owner}') returning id::text");
+        let link = format!(
+            "insert into links (target_url, slug, status, owner)
+             values ('https://example.com/', substr(md5('{owner}'), 1, 11), 'active', '{owner}') returning id::text"
+        );
+        let organization = format!(
+            "insert into organizations (name, owner, sync_url) values ('Acme', '{owner}', 'https://example.com/hook')
+             returning id::text"
+        );
+        [self.db.get(&order).await, self.db.get(&link).await, self.db.get(&organization).await]
     }
 
     /// An action that a user may answer.

@@ -103,6 +103,7 @@ pub(crate) fn open() -> Settings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         keys: Keys::default(),
         webhooks: Secrets::default(),
+        links: None,
         limits: Limits::default(),
     }
 }
@@ -129,7 +130,7 @@ fn token(text: &str) -> Token {
 
 impl Web {
     pub(crate) async fn start(scratch: &Scratch, settings: Settings) -> Self {
-        let store = store(&Database::parse(&scratch.url).unwrap());
+        let store = store(&Database::parse(&scratch.url).unwrap(), 5);
         let (readiness, closing) = (Readiness::default(), CancellationToken::new());
         let server = Server::bind(settings, store, readiness.clone(), closing.clone()).await.unwrap();
         let address = server.address();

@@ -14,6 +14,7 @@ use rowcall::integrations::http::Reach;
 use rowcall::integrations::webhook::{Endpoint, Event, Place, Secret, Webhook};
 use rowcall::outcome::{Outcome, Verdict};
 use rowcall::sandbox::webhook::{Fake, Fault as Script, Kind, SECRET, WebhookArgs};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,14 @@ struct World {
 impl World {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { fake: Fake::start(WebhookArgs::new(dir.path().to_owned())).await.unwrap(), dir }
+        let world = Self { fake: Fake::start(WebhookArgs::new(dir.path().to_owned())).await.unwrap(), dir };
+        world.knows(&world.endpoint(false));
+        world
+    }
+
+    /// The receiver knows the secret of all rows, and that of this endpoint.
+    fn knows(&self, own: &Endpoint) {
+        self.fake.know(&[SECRET, &secret_of(own)]);
     }
 
     /// The endpoint of all rows, or of one row.
@@ -48,6 +56,11 @@ impl World {
     async fn tell(&self, is_shared: bool) -> Outcome {
         tell(&webhook(SECRET), &self.endpoint(is_shared), 1).await
     }
+}
+
+/// The secret of a row's own endpoint.
+fn secret_of(endpoint: &Endpoint) -> String {
+    Secret::parse(SECRET).unwrap().of(endpoint).text().expose_secret().to_owned()
 }
 
 fn endpoint(address: &str, is_shared: bool) -> Endpoint {
@@ -259,20 +272,47 @@ async fn without_a_connection_nothing_was_told() {
 #[tokio::test]
 async fn what_a_receiver_quotes_is_cut_out() {
     let world = World::new().await;
-    let endpoint = endpoint(&format!("{}/hook?key=hunter2hunter2", world.fake.address()), false);
-    let body =
-        format!("{SECRET} hunter2hunter2 +16505551234 ama@example.com \u{1b}[31mred\u{0}\n\n{}", "x".repeat(5000));
+    let path = "services/B%C3%A4ckerei17/T0k3nT0k3n";
+    let endpoint = endpoint(&format!("{}/{path}?key=hunter2hunter2", world.fake.address()), false);
+    world.knows(&endpoint);
+    let (own, rest) = (secret_of(&endpoint), "x".repeat(5000));
+    let body = format!(
+        "{own} /{path} T0k3nT0k3n Bäckerei17 hunter2hunter2 +16505551234 ama@example.com \u{1b}[31mred\u{0}\n\n{rest}"
+    );
     for status in [200, 500] {
         world.fake.fault(Script::new(Kind::AcceptThenAnswer { status, body: body.clone() }));
         let outcome = tell(&webhook(SECRET), &endpoint, 1).await;
         let shown = format!("{:?} {:?}", outcome.error, outcome.result);
-        for private in [&SECRET[6..], "hunter2", "6505551234", "ama@", "\u{1b}", "\u{0}"] {
+        for private in [&own[6..], "hunter2", "T0k3n", "Bäckerei17", "6505551234", "ama@", "\u{1b}", "\u{0}"] {
             assert!(!shown.contains(private), "{private:?} in {shown}");
         }
         assert!(outcome.result.unwrap()["answer"].as_str().unwrap().chars().count() <= 160);
     }
     let shown = format!("{endpoint:?} {:?}", webhook(SECRET));
     assert!(!shown.contains("hunter2") && !shown.contains(&SECRET[6..]), "{shown}");
+}
+
+#[tokio::test]
+async fn an_endpoint_of_a_rows_own_knows_nobody_elses_secret() {
+    let world = World::new().await;
+    let own = secret_of(&world.endpoint(false));
+    for (known, is_shared, is_heard) in
+        [(SECRET, true, true), (SECRET, false, false), (own.as_str(), true, false), (own.as_str(), false, true)]
+    {
+        world.fake.know(&[known]);
+        assert_eq!(world.tell(is_shared).await.verdict == Verdict::Done, is_heard, "shared: {is_shared}");
+    }
+    // While secrets change, so does its own: either is taken.
+    let both = webhook(&format!("{OLD} {SECRET}"));
+    world.fake.know(&[&own]);
+    assert_eq!(tell(&both, &world.endpoint(false), 1).await.verdict, Verdict::Done);
+    let command = std::process::Command::new(ROWCALL)
+        .args(["webhook-secret", &format!("{}/hook", world.fake.address())])
+        .env("ORGANIZATION_SYNC_SECRET", SECRET)
+        .env("ROWCALL_WEBHOOK_LOOPBACK", "true")
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(command.stdout).unwrap(), format!("{own}\n"));
 }
 
 #[tokio::test]
@@ -370,6 +410,7 @@ async fn a_name_that_changes_its_mind_is_asked_once_for_a_connection() {
     let world = World::new().await;
     let names = Names::new(&[("hook.example.com", &[&["127.0.0.1"], &["10.0.0.1"], &["127.0.0.1"]])]);
     let endpoint = endpoint(&format!("http://hook.example.com:{}/hook", world.port()), false);
+    world.knows(&endpoint);
     // The connection goes to what was looked at, and the second answer is not even asked for.
     assert_eq!(tell(&resolving(&names, true), &endpoint, 1).await.verdict, Verdict::Done);
     assert_eq!(names.left("hook.example.com"), 2);
@@ -405,7 +446,7 @@ async fn the_sandbox_prints_its_address_and_takes_orders() {
     assert!(words(&tell(&webhook, &endpoint, 1).await).contains("HTTP 401"));
     let client = crate::web::client();
     let order = |path: &str, body: Value| crate::web::json(client.post(format!("{address}/_control/{path}")), &body);
-    assert_eq!(order("secrets", json!([SECRET])).send().await.unwrap().status(), 204);
+    assert_eq!(order("secrets", json!([secret_of(&endpoint)])).send().await.unwrap().status(), 204);
     let fault = json!({"kind": {"answer": {"status": 418}}, "path": "/any/path"});
     assert_eq!(order("faults", fault).send().await.unwrap().status(), 204);
     assert!(words(&tell(&webhook, &endpoint, 1).await).contains("HTTP 418"));

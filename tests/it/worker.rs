@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use rowcall::connections::Connections;
 use rowcall::failure::{Failure, Fault};
 use rowcall::integrations::{Integration, Limits};
 use rowcall::job::Job;
@@ -34,6 +35,7 @@ impl TestDatabase {
         Settings {
             database: self.database(),
             listen: self.database(),
+            connections: Connections::default(),
             sweep: NEVER,
             grace: Duration::from_secs(20),
             monitor: None,

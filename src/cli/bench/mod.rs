@@ -5,6 +5,7 @@
 
 pub mod drain;
 pub mod latency;
+pub mod links;
 pub mod replies;
 pub mod ring;
 
@@ -16,6 +17,7 @@ use clap::Subcommand;
 use tokio_postgres::Client;
 
 use crate::config::{self, ProcessEnvironment};
+use crate::connections::Connections;
 use crate::readiness::Readiness;
 use crate::store::connect::Database;
 use crate::store::migrate;
@@ -28,6 +30,8 @@ pub enum BenchCommand {
     Drain(drain::DrainArgs),
     /// Time from just before a user's committed update to the start of the operation
     Latency(latency::LatencyArgs),
+    /// Visitors of short links over HTTP, with every click counted
+    Links(links::LinksArgs),
     /// Replies over WhatsApp at the rates that ship, against the sandbox's WhatsApp
     Replies(replies::RepliesArgs),
     /// Cost of the triggers to the users' updates
@@ -39,6 +43,7 @@ pub(super) async fn run(command: BenchCommand) -> anyhow::Result<ExitCode> {
     let measured = match command {
         BenchCommand::Drain(args) => drain::run(&scratch, args).await,
         BenchCommand::Latency(args) => latency::run(&scratch, args).await,
+        BenchCommand::Links(args) => links::run(&scratch, args).await,
         BenchCommand::Replies(args) => replies::run(&scratch, args).await,
         BenchCommand::Ring(args) => ring::run(&scratch, args).await,
     };
@@ -74,6 +79,7 @@ impl Scratch {
         Settings {
             database: self.database.clone(),
             listen: self.database.clone(),
+            connections: Connections::default(),
             sweep: Duration::from_secs(30),
             grace: Duration::from_secs(10),
             monitor: None,

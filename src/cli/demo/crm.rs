@@ -7,6 +7,7 @@ use anyhow::Context;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::scene::{Scene, Step, Truth};
@@ -26,7 +27,7 @@ static SCRIPT: Script = Script {
     keys: None,
     scenes: &SCENES,
     effects: "changes of memberships in effects.jsonl",
-    faults: ("accept-then-close, accept-then-hang, close, hang, …", r#"{"kind": "accept-then-close"}"#),
+    faults: Some(("accept-then-close, accept-then-hang, close, hang, …", r#"{"kind": "accept-then-close"}"#)),
 };
 
 /// A customer's e-mail address, their enrollments, whether they are a member, and how many changes the CRM was told.
@@ -211,12 +212,15 @@ impl System for Crm {
         self.fake.address()
     }
 
-    fn fault(&self, fault: &str) -> anyhow::Result<()> {
-        self.fake.fault(serde_json::from_str(fault).with_context(|| format!("the fake CRMs take no {fault}"))?);
-        Ok(())
+    fn fault<'a>(&'a self, fault: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
+        async move {
+            self.fake.fault(serde_json::from_str(fault).with_context(|| format!("the fake CRMs take no {fault}"))?);
+            Ok(())
+        }
+        .boxed()
     }
 
-    fn tell<'a>(&'a self, told: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn tell<'a>(&'a self, _client: &'a Client, told: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
         async move {
             let webhooks = serde_json::from_str(told).with_context(|| format!("the fake CRMs tell no {told}"))?;
             self.fake.tell(webhooks).await;

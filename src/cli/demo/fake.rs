@@ -28,7 +28,10 @@ pub(super) struct Fake {
 #[derive(Debug, Deserialize)]
 pub(super) struct Effect {
     pub(super) verb: String,
+    /// Of which code, or of which order.
     pub(super) code: String,
+    /// What it is now.
+    pub(super) now: Value,
 }
 
 /// A code as Fienta has it.
@@ -66,20 +69,35 @@ impl Fake {
 
     /// The line that makes coming runs misbehave, as a person would type it.
     pub(super) fn fault_line(&self, words: &str) -> String {
+        self.line(&format!("fault {words}"))
+    }
+
+    /// The line that lets the site do something, as a person would type it.
+    pub(super) fn line(&self, words: &str) -> String {
         let program = std::env::current_exe().unwrap_or_else(|_| "rowcall".into());
         let quoted = |path: &Path| shell_words::quote(&path.to_string_lossy()).into_owned();
-        format!("{} sandbox fienta --state {} fault {words}", quoted(&program), quoted(&self.state))
+        format!("{} sandbox fienta --state {} {words}", quoted(&program), quoted(&self.state))
     }
 
     /// Makes coming runs misbehave.
     pub(super) async fn fault(&self, words: &str) -> anyhow::Result<()> {
+        self.play(&format!("fault {words}")).await
+    }
+
+    /// Lets the site do something that is not asked of it by the worker: a customer buys, or uses a code.
+    pub(super) async fn play(&self, words: &str) -> anyhow::Result<()> {
         let own = own_binary().context("find the rowcall binary")?;
         let state = [OsString::from("--state"), self.state.clone().into()];
         let mut command = Command::new(own);
-        command.args(["sandbox", "fienta"]).args(state).arg("fault").args(words.split_whitespace());
+        command.args(["sandbox", "fienta"]).args(state).args(words.split_whitespace());
         let status = command.status().await.context("run the fake Fienta")?;
-        ensure!(status.success(), "the fake Fienta refused the fault {words}");
+        ensure!(status.success(), "the fake Fienta refused {words}");
         Ok(())
+    }
+
+    /// Whether the site knows an order.
+    pub(super) fn has_order(&self, id: &str) -> bool {
+        self.state.join("orders").join(format!("{id}.json")).is_file()
     }
 
     /// Every change that took effect, oldest first.

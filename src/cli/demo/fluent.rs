@@ -1,6 +1,8 @@
 //! The tickets: the queue `fluent_sync_status`, and a fake of a WordPress site with FluentSupport.
 
 use anyhow::Context;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::scene::{Scene, Step, Truth};
@@ -20,7 +22,7 @@ static SCRIPT: Script = Script {
     keys: None,
     scenes: &SCENES,
     effects: "pages in requests.jsonl",
-    faults: ("critical, notices, maintenance, no-plugin, hang, close, …", r#"{"kind": "critical"}"#),
+    faults: Some(("critical, notices, maintenance, no-plugin, hang, close, …", r#"{"kind": "critical"}"#)),
 };
 
 /// A sync, and how many tickets it added, updated and skipped.
@@ -191,10 +193,14 @@ impl System for Fluent {
         self.fake.address()
     }
 
-    fn fault(&self, fault: &str) -> anyhow::Result<()> {
-        self.fake
-            .fault(serde_json::from_str(fault).with_context(|| format!("the fake FluentSupport takes no {fault}"))?);
-        Ok(())
+    fn fault<'a>(&'a self, fault: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
+        async move {
+            self.fake.fault(
+                serde_json::from_str(fault).with_context(|| format!("the fake FluentSupport takes no {fault}"))?,
+            );
+            Ok(())
+        }
+        .boxed()
     }
 
     /// A pull only reads, so what counts is what it asked for: each page no more often than it must.

@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use super::change::header;
 use super::place::Place;
 use super::style::{bold, dim, say, typed};
-use super::system::{System, fault_line};
+use super::system::System;
 use super::tail::Tail;
 use super::world::World;
 use crate::sandbox::postgres::find_binaries;
@@ -116,8 +116,10 @@ async fn invite(system: &dyn System, client: &Client) -> anyhow::Result<()> {
     for row in invited.with_context(|| format!("look for what can be asked of {}", script.name))? {
         ask(row.get("what"), &row.get::<_, String>("line").replace("{fake}", &system.address()))?;
     }
-    let (kinds, fault) = script.faults;
-    ask(&format!("Break the next ones ({kinds}):"), &fault_line(&system.address(), fault))
+    match script.faults {
+        Some((kinds, fault)) => ask(&format!("Break the next ones ({kinds}):"), &system.fault_line(fault)),
+        None => Ok(()),
+    }
 }
 
 fn heading(title: &str) -> anyhow::Result<()> {

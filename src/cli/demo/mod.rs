@@ -22,6 +22,10 @@ mod whatsapp;
 mod supplier;
 mod crm;
 mod fluent;
+mod links;
+mod organizations;
+mod orders;
+mod checks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
 use tokio_postgres::Client;
@@ -46,11 +47,20 @@ pub(super) async fn run(place: &Place, shutdown: Shutdown) -> anyhow::Result<Exi
 /// Plays everything.
 async fn play(world: &World) -> anyhow::Result<Verdicts> {
     let client = world.client().await?;
+    // No scene is about what happens at night.
+    let pause = "select rowcall.pause_schedule(s.name, 'the demo plays') from rowcall.schedules as s";
+    client.batch_execute(pause).await.context("pause the schedules")?;
     let mut play = Play { world, client: &client, nth: 0, verdicts: Verdicts::default() };
+    let (at_fienta, others): (Vec<_>, Vec<_>) =
+        world.systems.iter().map(AsRef::as_ref).partition(|system: &&dyn System| system.is_at_fienta());
     // The other systems wait for nobody: they are played meanwhile, and shown after the codes.
-    let ((), scenes) = tokio::try_join!(play.codes(), scenes(world))?;
-    for (system, played) in world.systems.iter().zip(scenes) {
-        play.scenes(system.as_ref(), &played)?;
+    let ((), scenes) = tokio::try_join!(play.codes(), scenes(world, &others))?;
+    for (system, played) in others.into_iter().zip(scenes) {
+        play.scenes(system, &played, "; played while Fienta was busy")?;
+    }
+    for system in at_fienta {
+        let played = scene::play(system, world.client().await?).await?;
+        play.scenes(system, &played, "")?;
     }
     say(format!("\n{}", bold("At the end, by what the fakes themselves noted down")))?;
     for (what, faults) in summary::judge(world, &client).await? {
@@ -64,9 +74,9 @@ async fn play(world: &World) -> anyhow::Result<Verdicts> {
     Ok(play.verdicts)
 }
 
-/// Plays the scenes of all systems side by side.
-async fn scenes(world: &World) -> anyhow::Result<Vec<Vec<Played>>> {
-    let each = world.systems.iter().map(async |system| scene::play(system.as_ref(), world.client().await?).await);
+/// Plays the scenes of these systems side by side.
+async fn scenes(world: &World, systems: &[&dyn System]) -> anyhow::Result<Vec<Vec<Played>>> {
+    let each = systems.iter().map(async |system| scene::play(*system, world.client().await?).await);
     try_join_all(each).await
 }
 
@@ -128,20 +138,22 @@ impl Play<'_> {
         Ok(say(dim(&format!("         {story}")))?)
     }
 
-    fn scenes(&mut self, system: &dyn System, played: &[Played]) -> anyhow::Result<()> {
+    fn scenes(&mut self, system: &dyn System, played: &[Played], when: &str) -> anyhow::Result<()> {
         let script = system.script();
-        heading(&format!("{}; played while Fienta was busy", script.title), script.queue)?;
+        heading(&format!("{}{when}", script.title), script.queue)?;
         for played in played {
             self.title(played.scene.title)?;
             if let Some(fault) = played.scene.fault {
-                say(dim(&format!("   $ curl … -d '{fault}' …/_control/faults")))?;
+                say(dim(&format!("   {}", system.shown_as_fault(fault))))?;
             }
             for step in played.scene.steps {
                 if !step.when.is_empty() {
                     say(dim(&format!("   {}", step.when)))?;
                 }
                 if let Some(told) = step.told {
-                    show_told(told)?;
+                    for line in system.shown_as_told(told).lines() {
+                        say(dim(&format!("   {line}")))?;
+                    }
                 }
                 show_sql(step.sql.unwrap_or_default())?;
             }
@@ -182,15 +194,6 @@ fn show_asking(case: &Case) -> anyhow::Result<()> {
     if let Some(sql) = case.meanwhile {
         say(dim("   while it runs:"))?;
         show_sql(sql)?;
-    }
-    Ok(())
-}
-
-/// Shows what the provider tells.
-fn show_told(told: &str) -> anyhow::Result<()> {
-    say(dim("   $ curl … -d @- …/_control/webhooks"))?;
-    for line in told.lines() {
-        say(dim(&format!("     {line}")))?;
     }
     Ok(())
 }

@@ -109,13 +109,15 @@ impl Scene {
     async fn play(&'static self, system: &dyn System, client: &Client) -> anyhow::Result<Played> {
         let script = system.script();
         if let Some(fault) = self.fault {
-            system.fault(fault)?;
+            system.fault(fault).await?;
         }
         let mut moments = vec![Rows::look(client, script.look, self.keys).await?];
+        let newest = client.query_one("select coalesce(max(h.id), 0) from rowcall.history as h", &[]).await;
+        let history_from: i64 = newest.context("read the history")?.get(0);
         let mut faults = Vec::new();
         for step in self.steps {
             if let Some(told) = step.told {
-                system.tell(told).await?;
+                system.tell(client, told).await?;
             }
             if let Some(sql) = step.sql {
                 client.batch_execute(sql).await.with_context(|| format!("run: {sql}"))?;
@@ -128,7 +130,7 @@ impl Scene {
         }
         let keys = self.keys_in_queue(script, client).await?;
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let history = row::ended(client, script.queue, &keys, 0).await?;
+        let history = row::ended(client, script.queue, &keys, history_from).await?;
         if history != self.history {
             faults.push(format!("history is {}, must be {}", history.join(", "), self.history.join(", ")));
         }

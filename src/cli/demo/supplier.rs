@@ -1,6 +1,8 @@
 //! The data bundles: the queue `fulfillment_logs`, and fakes of their suppliers, of which the default one is used.
 
 use anyhow::Context;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -24,7 +26,7 @@ static SCRIPT: Script = Script {
     keys: Some(include_str!("../../../sql/demo/supplier/keys.sql")),
     scenes: &SCENES,
     effects: "bundles in book.jsonl",
-    faults: ("accept-then-close, accept-then-hang, close, hang, …", r#"{"kind": "accept-then-close"}"#),
+    faults: Some(("accept-then-close, accept-then-hang, close, hang, …", r#"{"kind": "accept-then-close"}"#)),
 };
 
 /// A number, its orders, and the attempts of the last one.
@@ -225,9 +227,13 @@ impl System for Supplier {
         self.fake.address()
     }
 
-    fn fault(&self, fault: &str) -> anyhow::Result<()> {
-        self.fake.fault(serde_json::from_str(fault).with_context(|| format!("the fake supplier takes no {fault}"))?);
-        Ok(())
+    fn fault<'a>(&'a self, fault: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
+        async move {
+            self.fake
+                .fault(serde_json::from_str(fault).with_context(|| format!("the fake supplier takes no {fault}"))?);
+            Ok(())
+        }
+        .boxed()
     }
 
     fn effects(&self) -> Vec<Effect> {

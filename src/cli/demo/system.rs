@@ -9,9 +9,14 @@ use std::path::PathBuf;
 use anyhow::bail;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio_postgres::Client;
 
+use super::checks::Checks;
 use super::crm::Crm;
 use super::fluent::Fluent;
+use super::links::Links;
+use super::orders::Orders;
+use super::organizations::Organizations;
 use super::scene::Scene;
 use super::supplier::Supplier;
 use super::whatsapp::WhatsApp;
@@ -23,6 +28,10 @@ pub(super) async fn start(stage: &Stage) -> anyhow::Result<Vec<Box<dyn System>>>
         Box::new(Supplier::start(stage).await?),
         Box::new(Crm::start(stage).await?),
         Box::new(Fluent::start(stage).await?),
+        Box::new(Links::start(stage)?),
+        Box::new(Organizations::start(stage).await?),
+        Box::new(Orders::start(stage).await?),
+        Box::new(Checks::start(stage)),
     ])
 }
 
@@ -31,6 +40,8 @@ pub(super) async fn start(stage: &Stage) -> anyhow::Result<Vec<Box<dyn System>>>
 pub(super) struct Stage {
     /// Where each may have a folder for what it notes down.
     pub(super) folder: PathBuf,
+    /// What plays Fienta, whose account codes, orders and checks share.
+    pub(super) fienta: PathBuf,
     /// Where the demo's worker serves HTTP, for the fakes that tell by webhook.
     pub(super) http: SocketAddr,
 }
@@ -56,8 +67,8 @@ pub(super) struct Script {
     pub(super) scenes: &'static [Scene],
     /// What its fake notes down, and where: "7 … , each exactly as often as it must be".
     pub(super) effects: &'static str,
-    /// The kinds of faults worth trying, and one of them as the fake takes it.
-    pub(super) faults: (&'static str, &'static str),
+    /// The kinds of faults worth trying, and one of them as the fake takes it; nothing where nothing is called.
+    pub(super) faults: Option<(&'static str, &'static str)>,
 }
 
 /// What really took effect, by what the fake noted down itself.
@@ -75,22 +86,38 @@ pub(super) trait System: Debug + Send + Sync {
     /// The settings with which the worker reaches the fake, as `rowcall run` reads them.
     fn variables(&self) -> Vec<(&'static str, String)>;
 
-    /// The fake's address; it takes faults at `/_control/faults`.
+    /// Where the fake is; with an address, it takes faults at `/_control/faults`.
     fn address(&self) -> String;
 
-    /// Makes coming requests misbehave, in the words of `/_control/faults`.
-    fn fault(&self, fault: &str) -> anyhow::Result<()>;
+    /// Whether its worker's operations run one at a time with those of the codes, so that its scenes come after theirs.
+    fn is_at_fienta(&self) -> bool {
+        false
+    }
 
-    /// Tells the worker of something by webhook, in the words of `/_control/webhooks`, and waits for its answers.
-    fn tell<'a>(&'a self, told: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
+    /// Makes coming requests misbehave, in the words of `/_control/faults`.
+    fn fault<'a>(&'a self, fault: &'a str) -> BoxFuture<'a, anyhow::Result<()>>;
+
+    /// What a person would type to have this fault.
+    fn fault_line(&self, fault: &str) -> String {
+        format!("curl -H content-type:application/json -d '{fault}' {}/_control/faults", self.address())
+    }
+
+    /// Lets the world outside do something, as a rule telling the worker by webhook, in the words of `/_control/webhooks`; and waits
+    /// for its answers.
+    fn tell<'a>(&'a self, _client: &'a Client, told: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
         async move { bail!("{} does not tell {told}", self.script().name) }.boxed()
+    }
+
+    /// How that is shown to who reads along.
+    fn shown_as_told(&self, told: &str) -> String {
+        format!("$ curl … -d @- …/_control/webhooks\n  {}", told.replace('\n', "\n  "))
+    }
+
+    /// How a fault is shown to who reads along.
+    fn shown_as_fault(&self, fault: &str) -> String {
+        format!("$ curl … -d '{fault}' …/_control/faults")
     }
 
     /// What took effect since the fake started, oldest first.
     fn effects(&self) -> Vec<Effect>;
-}
-
-/// The line with which a person gives the fake a fault.
-pub(super) fn fault_line(address: &str, fault: &str) -> String {
-    format!("curl -H content-type:application/json -d '{fault}' {address}/_control/faults")
 }

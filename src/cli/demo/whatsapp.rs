@@ -1,6 +1,8 @@
 //! The replies to customers: the queue `actions`, and a fake of Meta's Cloud API.
 
 use anyhow::Context;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -21,7 +23,7 @@ static SCRIPT: Script = Script {
     keys: None,
     scenes: &SCENES,
     effects: "messages in messages.jsonl",
-    faults: ("accept-then-close, accept-then-hang, close, hang, …", r#"{"kind": "accept-then-close"}"#),
+    faults: Some(("accept-then-close, accept-then-hang, close, hang, …", r#"{"kind": "accept-then-close"}"#)),
 };
 
 /// An action's key, its reply, its bubble, and how many messages were sent for it.
@@ -211,9 +213,13 @@ impl System for WhatsApp {
         self.fake.address()
     }
 
-    fn fault(&self, fault: &str) -> anyhow::Result<()> {
-        self.fake.fault(serde_json::from_str(fault).with_context(|| format!("the fake WhatsApp takes no {fault}"))?);
-        Ok(())
+    fn fault<'a>(&'a self, fault: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
+        async move {
+            self.fake
+                .fault(serde_json::from_str(fault).with_context(|| format!("the fake WhatsApp takes no {fault}"))?);
+            Ok(())
+        }
+        .boxed()
     }
 
     fn effects(&self) -> Vec<Effect> {

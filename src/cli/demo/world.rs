@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use reqwest::Url;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
@@ -17,7 +18,7 @@ use super::fake::Fake;
 use super::place::Place;
 use super::system::{self, Stage, System};
 use crate::cli::run::work;
-use crate::config::Config;
+use crate::config::{Config, Environment, ProcessEnvironment};
 use crate::sandbox::postgres::{Cluster, Options};
 use crate::store::connect::Database;
 use crate::store::migrate;
@@ -119,14 +120,23 @@ async fn prepare(place: &Place, cluster: &Cluster) -> anyhow::Result<Prepared> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("take a port for HTTP")?;
     let http = listener.local_addr().context("take a port for HTTP")?;
     let fienta = Fake::new(place.fienta());
-    let systems = system::start(&Stage { folder: place.fakes(), http }).await?;
+    let systems = system::start(&Stage { folder: place.fakes(), fienta: place.fienta(), http }).await?;
     let client = database.client().await.context("connect to the demo's database")?;
     for script in systems.iter().map(|system| system.script()) {
         client.batch_execute(script.given).await.with_context(|| format!("put the samples of {} in", script.name))?;
     }
     let mut variables: HashMap<&str, String> = fienta.variables()?.into_iter().collect();
     variables.extend(systems.iter().flat_map(|system| system.variables()));
-    variables.insert("DATABASE_URL", cluster.url(database.name()));
+    // A test puts a pooler between the worker and this Postgres.
+    let pooler = ProcessEnvironment.get("ROWCALL_DEMO_POOLER").and_then(|address| Url::parse(&address).ok());
+    let url = pooler.map_or_else(
+        || cluster.url(database.name()),
+        |mut address| {
+            address.set_path(database.name());
+            address.into()
+        },
+    );
+    variables.insert("DATABASE_URL", url);
     let token = Uuid::new_v4().simple().to_string();
     variables.insert("ROWCALL_API_TOKEN", token.clone());
     // A person who ends the demo does not wait long.

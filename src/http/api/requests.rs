@@ -11,6 +11,7 @@ use crate::http::App;
 use crate::http::asking::Asking;
 use crate::http::body::{Asked, Given, Object, Part};
 use crate::http::errors::Refusal;
+use crate::link;
 use crate::store::Store;
 use crate::store::requests::Request;
 
@@ -50,7 +51,13 @@ pub(super) async fn update_order(Asking(store): Asking, Part(key): Part<String>,
 }
 
 /// `POST /api/actions/links/create`
-pub(super) async fn create_link(Asking(store): Asking, Object(body): Object) -> Accepted {
+pub(super) async fn create_link(State(app): State<App>, Asking(store): Asking, Object(mut body): Object) -> Accepted {
+    if let Some(target) = body.get_mut("target_url")
+        && target.as_str().is_some_and(|text| link::target(text, app.links.prefix.as_ref()).is_err())
+    {
+        // It would fail on the row. The database names it now, beside whatever else is wrong.
+        *target = Value::from("");
+    }
     accepted(store, Request::LinkCreate, body).await
 }
 

@@ -17,7 +17,7 @@ use crate::store::{Store, StoreError};
 /// How often clicks are written.
 const WRITE_EVERY: Duration = Duration::from_secs(2);
 
-/// How long the last write may take, and how often locked rows are offered theirs in it.
+/// How long a write may take at the end, and how often locked rows are offered theirs in it.
 const LAST_MAX: Duration = Duration::from_secs(3);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -60,7 +60,15 @@ impl Clicks {
                 _ = ticks.tick() => {}
                 () = end.cancelled() => break,
             }
-            match self.write(store).await {
+            let late = async {
+                end.cancelled().await;
+                tokio::time::sleep(LAST_MAX).await;
+            };
+            let written = tokio::select! {
+                written = self.write(store) => written,
+                () = late => break,
+            };
+            match written {
                 Ok(()) if std::mem::take(&mut is_broken) => info!("Clicks are written again"),
                 Ok(()) => {}
                 Err(error) if is_broken => debug!(error = error.chain(), "Clicks still cannot be written"),
@@ -82,23 +90,45 @@ impl Clicks {
         }
     }
 
-    /// Writes what was counted so far. What could not be written is kept.
+    /// Writes what was counted so far. What could not be written is kept, also when this ends in the middle; a link whose row
+    /// takes no clicks keeps nobody else's from being written.
     async fn write(&self, store: &Store) -> Result<(), StoreError> {
         let counted: Vec<(Arc<str>, i64)> = self.clicks().drain().collect();
-        let mut unwritten = counted.chunks(BATCH_MAX);
-        while let Some(chunk) = unwritten.next() {
-            let numbers: Vec<(&str, i64)> = chunk.iter().map(|(key, number)| (&**key, *number)).collect();
-            match store.count_clicks(&numbers).await {
+        let mut unwritten = Unwritten { clicks: self, batches: counted.chunks(BATCH_MAX).map(<[_]>::to_vec).collect() };
+        while let Some(batch) = unwritten.batches.last() {
+            let numbers: Vec<(&str, i64)> = batch.iter().map(|(key, number)| (&**key, *number)).collect();
+            let written = store.count_clicks(&numbers).await;
+            if matches!(&written, Err(error) if !error.is_about_data()) {
+                return written.map(drop);
+            }
+            let Some(mut batch) = unwritten.batches.pop() else { break };
+            match written {
                 Ok(locked) => {
-                    let locked = chunk.iter().filter(|(key, _)| locked.iter().any(|locked| **locked == **key));
+                    let locked = batch.iter().filter(|(key, _)| locked.iter().any(|locked| **locked == **key));
                     locked.for_each(|(key, number)| self.put(key, *number));
                 }
+                Err(_) if batch.len() > 1 => {
+                    let half = batch.split_off(batch.len() / 2);
+                    unwritten.batches.extend([half, batch]);
+                }
                 Err(error) => {
-                    chunk.iter().chain(unwritten.flatten()).for_each(|(key, number)| self.put(key, *number));
-                    return Err(error);
+                    let link = batch.first().map(|(key, _)| &**key);
+                    warn!(link, error = error.chain(), "The row of this link takes no clicks; they are not counted");
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Clicks that are on their way to the database, and go back to the others if they do not get there.
+struct Unwritten<'a> {
+    clicks: &'a Clicks,
+    batches: Vec<Vec<(Arc<str>, i64)>>,
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        self.batches.iter().flatten().for_each(|(key, number)| self.clicks.put(key, *number));
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use crate::http::errors::Refusal;
-use crate::link;
+use crate::link::{self, Prefix};
 use crate::store::links::Found;
 use crate::store::{Store, StoreError};
 
@@ -79,6 +79,12 @@ struct Question {
     answer: oneshot::Sender<Option<Place>>,
 }
 
+/// Where it looks, and what no link may lead to.
+struct Base {
+    store: Store,
+    prefix: Option<Prefix>,
+}
+
 /// Answers visitors.
 #[derive(Clone)]
 pub(super) struct Finder {
@@ -88,10 +94,10 @@ pub(super) struct Finder {
 
 impl Finder {
     /// Starts to answer; it ends with the last of its clones.
-    pub(super) fn start(store: Store) -> Self {
+    pub(super) fn start(store: Store, prefix: Option<Prefix>) -> Self {
         let memory = Arc::new(Cache::with_weighter(ENTRIES, BYTES_MAX, Weight));
         let (questions, asked) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(answer(store, Arc::clone(&memory), asked));
+        tokio::spawn(answer(Base { store, prefix }, Arc::clone(&memory), asked));
         Self { memory, questions }
     }
 
@@ -122,10 +128,10 @@ impl std::fmt::Debug for Finder {
 }
 
 impl Known {
-    fn of(found: Option<Found>, at: Instant) -> Self {
+    fn of(found: Option<Found>, prefix: Option<&Prefix>, at: Instant) -> Self {
         let Some(found) = found else { return Self { place: Place::Nowhere, at, over_at: None } };
         // The row may have been changed since it was looked at by whoever made it active.
-        let target = link::target(&found.target_url);
+        let target = link::target(&found.target_url, prefix);
         let place = match (found.status.as_str(), target) {
             ("active", Ok(target)) => Place::Leads { key: found.key.into(), target: target.as_str().into() },
             // Not made yet.
@@ -147,11 +153,11 @@ impl Known {
 }
 
 /// Answers questions, as many at a time as there are, until nobody can ask any more.
-async fn answer(store: Store, memory: Arc<Memory>, mut asked: mpsc::Receiver<Question>) {
+async fn answer(base: Base, memory: Arc<Memory>, mut asked: mpsc::Receiver<Question>) {
     let mut questions = Vec::with_capacity(BATCH_MAX);
     let mut is_broken = false;
     while asked.recv_many(&mut questions, BATCH_MAX).await > 0 {
-        match look_up(&store, &memory, &questions).await {
+        match look_up(&base, &memory, &questions).await {
             Ok(known) => {
                 for Question { slug, answer } in questions.drain(..) {
                     // Whoever does not wait any more misses nothing.
@@ -176,7 +182,7 @@ async fn answer(store: Store, memory: Arc<Memory>, mut asked: mpsc::Receiver<Que
 }
 
 /// Answers for all of these, the last ones in memory where somebody has asked just before.
-async fn look_up(store: &Store, memory: &Memory, questions: &[Question]) -> Result<HashMap<String, Known>, StoreError> {
+async fn look_up(base: &Base, memory: &Memory, questions: &[Question]) -> Result<HashMap<String, Known>, StoreError> {
     let waiting = questions.iter().filter(|question| !question.answer.is_closed());
     let slugs: HashSet<&str> = waiting.map(|question| question.slug.as_str()).collect();
     let (mut answers, mut slugs_to_find) = (HashMap::new(), Vec::new());
@@ -191,9 +197,9 @@ async fn look_up(store: &Store, memory: &Memory, questions: &[Question]) -> Resu
     }
     // Before the question: what the answer says was true at least until then.
     let at = Instant::now();
-    let mut found = store.find_links(&slugs_to_find).await?;
+    let mut found = base.store.find_links(&slugs_to_find).await?;
     for slug in slugs_to_find {
-        let known = Known::of(found.remove(slug), at);
+        let known = Known::of(found.remove(slug), base.prefix.as_ref(), at);
         memory.insert(slug.to_owned(), known.clone());
         answers.insert(slug.to_owned(), known);
     }

@@ -2,7 +2,7 @@
 //!
 //! Programs that say what they are are known by their words; one that calls itself a browser counts as a person.
 
-use axum::http::header::USER_AGENT;
+use axum::http::header::{ACCEPT, USER_AGENT};
 use axum::http::{HeaderMap, Method};
 
 /// What stands in the names of programs that follow links by themselves: crawlers, previews, monitors, libraries.
@@ -63,6 +63,11 @@ pub(super) fn is_person(method: &Method, headers: &HeaderMap) -> bool {
     let agent = agent.replace(CUBOT, "");
     // Every browser says what it is.
     method == Method::GET && !is_look && !agent.is_empty() && !PROGRAMS.iter().any(|word| agent.contains(word))
+}
+
+/// Whether the answer is to be looked at.
+pub(super) fn reads_html(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|types| types.contains("text/html"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use reqwest::Url;
 use sha2::{Digest as _, Sha256};
+use url::{Position, form_urlencoded};
 
 /// Longer is no address.
 const CHARS_MAX: usize = 2048;
@@ -65,6 +66,15 @@ impl Endpoint {
     /// The host, for people.
     pub fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
+    }
+
+    /// What the address has behind its host, whole and in parts, as written and as read: any of it may be a secret.
+    pub(super) fn hidden(&self) -> Vec<String> {
+        let whole = [&self.url[Position::BeforePath..], self.url.path(), self.url.query().unwrap_or_default()];
+        let written = self.url[Position::BeforePath..].split(['/', '?', '&', '=']);
+        let read = written.clone().flat_map(|part| form_urlencoded::parse(part.as_bytes()));
+        let read = read.map(|(name, _)| name.into_owned()).collect::<Vec<_>>();
+        whole.into_iter().chain(written).map(str::to_owned).chain(read).collect()
     }
 
     /// What stands for the address where it must not be shown.

@@ -2,7 +2,7 @@
 //!
 //! `webhook-id` is the request's idempotency key, the same over all attempts, so a receiver that remembers it does nothing
 //! twice, and an attempt of which nobody knows is simply repeated. Promises: no redirect is followed; nothing that is not
-//! public is called; an endpoint that said 410 is not called again until it is another, or a person says so; nothing of an
+//! public is called; an endpoint of a row's own has a secret of its own; an endpoint that said 410 is not called again until it is another, or a person says so; nothing of an
 //! address but its host, and nothing of a secret, is told.
 
 mod endpoint;
@@ -101,34 +101,41 @@ impl Webhook {
             return Err(failure(Fault::Item, what));
         }
         let http = self.http.as_ref().map_err(|why| failure(Fault::Configuration, why))?;
-        let request = self.request(endpoint, event);
+        let own: Vec<Secret>;
+        let secrets = if endpoint.is_shared() {
+            &self.secrets
+        } else {
+            own = self.secrets.iter().map(|secret| secret.of(endpoint)).collect();
+            &own
+        };
+        let request = request(endpoint, event, secrets);
         let request = request.ok_or_else(|| failure(Fault::Item, "The row's key cannot stand in a header."))?;
         let bounds = Bounds { deadline: Instant::now() + limits.timeout.min(TIME_MAX), stop: limits.stop.clone() };
         Ok(match http.call(request, &bounds).await {
-            Ok(answer) => reception::read(&answer, endpoint, event, self.setting, &self.redactor(endpoint)),
+            Ok(answer) => reception::read(&answer, endpoint, event, self.setting, &redactor(endpoint, secrets)),
             Err(lost) => not_answered(&lost, endpoint, event).into(),
         })
     }
+}
 
-    /// Cuts out what an endpoint could quote of what we know: the secrets, and what its own address hides.
-    fn redactor(&self, endpoint: &Endpoint) -> Redactor {
-        let hidden: Vec<String> = endpoint.url().query_pairs().map(|(_, value)| value.into_owned()).collect();
-        let hidden = hidden.iter().map(String::as_str).filter(|value| value.len() >= HIDDEN_BYTES_MIN);
-        Redactor::new(self.secrets.iter().flat_map(Secret::texts).chain(hidden))
-    }
+/// Cuts out what an endpoint could quote of what we know: the secrets, and what its own address hides.
+fn redactor(endpoint: &Endpoint, secrets: &[Secret]) -> Redactor {
+    let hidden = endpoint.hidden();
+    let hidden = hidden.iter().map(String::as_str).filter(|part| part.len() >= HIDDEN_BYTES_MIN);
+    Redactor::new(secrets.iter().flat_map(Secret::texts).chain(hidden))
+}
 
-    fn request(&self, endpoint: &Endpoint, event: &Event<'_>) -> Option<Request> {
-        let id = header_safe(event.id);
-        let timestamp = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs().to_string();
-        let signature = signature::sign(&self.secrets, &id, &timestamp, &event.body);
-        let headers = [("webhook-id", id), ("webhook-timestamp", timestamp), ("webhook-signature", signature)];
-        let request = Request::new(Method::POST, endpoint.url().clone());
-        let mut request = request.with_body("application/json", event.body.clone()).keeping(ANSWER_BYTES_MAX);
-        for (name, value) in headers {
-            request = request.with_header(HeaderName::from_static(name), &value).ok()?;
-        }
-        Some(request)
+fn request(endpoint: &Endpoint, event: &Event<'_>, secrets: &[Secret]) -> Option<Request> {
+    let id = header_safe(event.id);
+    let timestamp = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs().to_string();
+    let signature = signature::sign(secrets, &id, &timestamp, &event.body);
+    let headers = [("webhook-id", id), ("webhook-timestamp", timestamp), ("webhook-signature", signature)];
+    let request = Request::new(Method::POST, endpoint.url().clone());
+    let mut request = request.with_body("application/json", event.body.clone()).keeping(ANSWER_BYTES_MAX);
+    for (name, value) in headers {
+        request = request.with_header(HeaderName::from_static(name), &value).ok()?;
     }
+    Some(request)
 }
 
 /// The key of a request as an id: a full stop would end it early in what is signed, and a header carries ASCII alone.

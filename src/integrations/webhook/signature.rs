@@ -9,6 +9,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::Sha256;
 
+use super::endpoint::Endpoint;
+
 /// What the text of a secret begins with.
 const PREFIX: &str = "whsec_";
 
@@ -43,6 +45,27 @@ impl Secret {
         if secrets.is_empty() { Err(NoSecret) } else { Ok(secrets) }
     }
 
+    /// The secret of an endpoint that stands on a row: made of this one, so that who knows it can sign for nobody else, and
+    /// nothing has to be kept.
+    #[must_use]
+    pub fn of(&self, endpoint: &Endpoint) -> Self {
+        let mut mac = self.mac();
+        mac.update(b"endpoint ");
+        mac.update(endpoint.url().as_str().as_bytes());
+        let key = mac.finalize().into_bytes().to_vec();
+        let text = format!("{PREFIX}{}", BASE64_STANDARD.encode(&key));
+        Self { key: key.into(), text: text.into() }
+    }
+
+    /// As a receiver's library takes it.
+    pub fn text(&self) -> &SecretString {
+        &self.text
+    }
+
+    fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(self.key.expose_secret()).expect("HMAC takes keys of any length")
+    }
+
     /// As it was written, and without its beginning.
     pub(super) fn texts(&self) -> [&str; 2] {
         let text = self.text.expose_secret();
@@ -51,7 +74,7 @@ impl Secret {
 
     /// What is computed over one message, to be finished by signing or by comparing in constant time.
     pub fn over(&self, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose_secret()).expect("HMAC takes keys of any length");
+        let mut mac = self.mac();
         for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
             mac.update(part);
         }
@@ -71,6 +94,7 @@ pub(super) fn sign(secrets: &[Secret], id: &str, timestamp: &str, body: &[u8]) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::integrations::webhook::Place;
 
     fn secret(bytes: &[u8]) -> String {
         format!("{PREFIX}{}", BASE64_STANDARD.encode(bytes))
@@ -82,6 +106,22 @@ mod tests {
         let secrets = Secret::parse_all(&secret(&[b'k'; 24])).unwrap();
         let signed = sign(&secrets, "organizations:7:1", "1674087231", br#"{"a":1}"#);
         assert_eq!(signed, "v1,g9ZeKJYBS+x+ZZtuhkueWcHogZrKYEQQdnlLJXtTcRM=");
+    }
+
+    #[test]
+    fn an_endpoint_of_a_row_has_a_secret_of_its_own() {
+        // printf 'endpoint https://example.com/hook' | openssl dgst -sha256 -mac HMAC -macopt hexkey:6b6b…6b -binary | base64
+        let secret = Secret::parse(&secret(&[b'k'; 24])).unwrap();
+        let of = |url: &str| secret.of(&Endpoint::parse(url, Place::Column("sync_url"), false).unwrap());
+        let text = |url: &str| of(url).text().expose_secret().to_owned();
+        let own = text("https://example.com/hook");
+        assert_eq!(own, "whsec_em2ae5dUEWwY/h4iqlCRTrZVZzkwXcsAyBxb1nv0ebY=");
+        assert_eq!(own, text(" HTTPS://Example.com:443/hook#part"));
+        assert!(own != text("https://example.com/hook2") && Secret::parse(&own).is_ok());
+        assert_eq!(
+            sign(&[of("https://example.com/hook")], "a", "1", b""),
+            sign(&[Secret::parse(&own).unwrap()], "a", "1", b"")
+        );
     }
 
     #[test]

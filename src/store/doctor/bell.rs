@@ -13,6 +13,8 @@ use uuid::Uuid;
 use super::Finding;
 use crate::store::chain;
 use crate::store::connect::Database;
+use crate::store::parameter::typed;
+use crate::store::pooling::Pooling;
 
 /// How long a ring may take, as the worker itself allows.
 const RING_MAX: Duration = Duration::from_secs(2);
@@ -26,12 +28,26 @@ enum Heard {
     Nothing(String),
 }
 
+const LISTEN_ADDRESS: &str =
+    "LISTEN_DATABASE_URL: a direct or session-mode address of the same database, often the one with port 5432";
+
 /// Listens on `listen`, rings over `client`, and tells whether it was heard.
 pub async fn bell(client: &Client, listen: &Database, is_own_address: bool) -> Finding {
     let address = if is_own_address { "LISTEN_DATABASE_URL" } else { "DATABASE_URL" };
+    // To listen there would leave a server process listening that is somebody else's by then.
+    if listen.look_for_pooler().await.is_ok_and(|pooling| pooling == Pooling::Transaction) {
+        return Finding::problem(
+            "bell",
+            format!(
+                "{address} goes through a pooler in transaction mode, which carries no notifications, so workers look once a \
+                 second"
+            ),
+            LISTEN_ADDRESS,
+        );
+    }
     match ring(client, listen).await {
         Ok(Heard::Ring) => Finding::ok("bell", format!("a notification arrives over {address}")),
-        Ok(Heard::Nothing(there)) => match client.query_one(BACKEND, &[]).await {
+        Ok(Heard::Nothing(there)) => match client.query_typed_one(BACKEND, &[]).await {
             Ok(row) if row.get::<_, &str>("database") != there => Finding::problem(
                 "bell",
                 format!("LISTEN_DATABASE_URL is the database {there}, and notifications stay in theirs"),
@@ -44,7 +60,7 @@ pub async fn bell(client: &Client, listen: &Database, is_own_address: bool) -> F
                      transaction mode is in the way",
                     RING_MAX.as_secs()
                 ),
-                "LISTEN_DATABASE_URL: a direct or session-mode address of the same database, often the one with port 5432",
+                LISTEN_ADDRESS,
             ),
         },
         Err(error) => Finding::problem(
@@ -72,8 +88,8 @@ async fn ring(client: &Client, listen: &Database) -> Result<Heard, tokio_postgre
     });
     let result = async {
         listener.batch_execute("listen rowcall").await?;
-        let there = listener.query_one(BACKEND, &[]).await?.get("database");
-        client.execute(RING, &[&nonce]).await?;
+        let there = listener.query_typed_one(BACKEND, &[]).await?.get("database");
+        client.execute_typed(RING, &typed(&[&nonce])).await?;
         let rang = timeout(RING_MAX, async {
             while let Some(payload) = heard.recv().await {
                 if payload == nonce {
@@ -90,36 +106,21 @@ async fn ring(client: &Client, listen: &Database) -> Result<Heard, tokio_postgre
 }
 
 /// Whether the statements of one client reach different server processes.
-///
-/// A pooler gives the connection that was used last to whoever comes next: another client takes it and holds it in a
-/// transaction, and the first one, if it is pooled, gets another.
-pub async fn pooler(client: &Client, database: &Database) -> Finding {
-    match is_pooled(client, database).await {
-        Ok(false) if database.has_port(6543) => Finding::note(
+pub async fn pooler(database: &Database) -> Finding {
+    let is_said = if database.pooling().is_some() { "by its port, or as it says itself, " } else { "" };
+    match database.look_for_pooler().await {
+        Ok(Pooling::Session) => Finding::ok(
             "pooler",
-            "port 6543 is that of poolers in transaction mode, though none was noticed",
-            Some("see the bell below; if it does not arrive, set LISTEN_DATABASE_URL".to_owned()),
+            format!("{is_said}DATABASE_URL goes to the server, or through a pooler in session mode"),
         ),
-        Ok(false) => Finding::ok("pooler", "DATABASE_URL goes to the server, or through a pooler in session mode"),
-        Ok(true) => Finding::note(
+        Ok(Pooling::Transaction) => Finding::note(
             "pooler",
-            "DATABASE_URL goes through a pooler in transaction mode, which is good for rows and deaf for the bell",
-            Some(
-                "LISTEN_DATABASE_URL: a direct address; PgBouncer: 1.21 or newer with max_prepared_statements > 0"
-                    .to_owned(),
+            format!(
+                "{is_said}DATABASE_URL goes through a pooler in transaction mode: nothing is prepared or set in a session, which \
+                 costs a little, and no bell is heard through it"
             ),
+            Some("a direct or session-mode address, if there is one; else LISTEN_DATABASE_URL for the bell".to_owned()),
         ),
         Err(error) => super::unchecked("pooler", &error),
     }
-}
-
-async fn is_pooled(client: &Client, database: &Database) -> Result<bool, tokio_postgres::Error> {
-    let pid = |row: tokio_postgres::Row| row.get::<_, i32>("pid");
-    let mut other = database.client().await?;
-    let first = pid(client.query_one(BACKEND, &[]).await?);
-    let held = other.transaction().await?;
-    let taken = pid(held.query_one(BACKEND, &[]).await?);
-    // A pooler with a single server connection has none left for the first client.
-    let Ok(second) = timeout(RING_MAX, client.query_one(BACKEND, &[])).await else { return Ok(true) };
-    Ok(first != pid(second?) || taken == first)
 }

@@ -7,12 +7,12 @@ pub mod bell;
 
 use std::time::{Duration, SystemTime};
 
-use postgres_types::ToSql;
 use serde::Serialize;
 use tokio_postgres::{Client, Row, Transaction};
 
 use super::chain;
 use super::migrate::{self, Drifted, MigrateError};
+use super::parameter::{Given, typed};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -187,7 +187,7 @@ pub async fn database(client: &mut Client, queues: &[&str]) -> Vec<Finding> {
 pub async fn clock(client: &Client) -> Finding {
     const SQL: &str = include_str!("../../../sql/statements/clock.sql");
     let before = SystemTime::now();
-    let row = match client.query_one(SQL, &[]).await {
+    let row = match client.query_typed_one(SQL, &[]).await {
         Ok(row) => row,
         Err(error) => return unchecked("clock", &error),
     };
@@ -216,7 +216,7 @@ const CLOCKS_APART_MAX: Duration = Duration::from_secs(5);
 /// Whether a live worker, anywhere, has the settings for the queue.
 pub async fn is_served(client: &Client, queue: &str) -> bool {
     const SQL: &str = include_str!("../../../sql/statements/served.sql");
-    let served = client.query_one(SQL, &[&queue, &uuid::Uuid::nil()]).await;
+    let served = client.query_typed_one(SQL, &typed(&[&queue, &uuid::Uuid::nil()])).await;
     served.is_ok_and(|row| row.get("served"))
 }
 
@@ -244,20 +244,16 @@ fn drifted_object(object: &Drifted) -> Finding {
     }
 }
 
-async fn run(client: &mut Client, check: &Check, parameters: &[&(dyn ToSql + Sync)]) -> Vec<Finding> {
-    match rows(client, check.sql, parameters).await {
+async fn run(client: &mut Client, check: &Check, given: Given<'_>) -> Vec<Finding> {
+    match rows(client, check.sql, given).await {
         Ok(rows) if rows.is_empty() => vec![Finding::ok(check.name, check.clean)],
         Ok(rows) => rows.iter().map(Finding::read).collect(),
         Err(error) => vec![unchecked(check.name, &error)],
     }
 }
 
-async fn rows(
-    client: &mut Client,
-    sql: &str,
-    parameters: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<Row>, tokio_postgres::Error> {
-    begin(client).await?.query(sql, parameters).await
+async fn rows(client: &mut Client, sql: &str, given: Given<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
+    begin(client).await?.query_typed(sql, &typed(given)).await
 }
 
 /// Names are printed whole, and nothing can be changed. It ends by being dropped.

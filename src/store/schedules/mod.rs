@@ -183,10 +183,7 @@ impl Store {
         const SQL: &str = include_str!("../../../sql/statements/prune_runs.sql");
         self.on_connection(
             || "prune the runs of schedules".to_owned(),
-            async |connection| {
-                let statement = connection.prepare_cached(SQL).await?;
-                connection.execute(&statement, &[]).await
-            },
+            async |connection| connection.execute(SQL).await,
         )
         .await
     }

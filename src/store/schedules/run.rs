@@ -1,7 +1,8 @@
 //! A run: a schedule's statement in a session of its own, as the worker's role.
 //!
 //! Promises: an atomic statement and the record of its end commit together or not at all, and only while the run is ours; it
-//! takes no longer than its timeout; nothing that it sets outlives it, for its session ends with it.
+//! takes no longer than its timeout; nothing that it sets outlives it, for its session ends with it, or is made clean before
+//! a pooler lends it to somebody else.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Answer, End, Run, SETTLE};
 use crate::store::connect::Database;
+use crate::store::parameter::{Given, typed};
+use crate::store::pooling::Pooling;
 use crate::store::reconnect::Reconnect;
 use crate::store::{ANSWER_MAX, Cause, chain};
 
@@ -30,6 +33,13 @@ const CANCEL_MAX: Duration = Duration::from_secs(2);
 /// The longest result and the longest error that are kept.
 const RESULT_MAX: usize = 500;
 const ERROR_MAX: usize = 2000;
+
+/// What a statement may leave in a session, for a pooler that lends it on.
+const LEAVE: &str = "close all; unlisten *; deallocate all; discard temp; discard sequences; reset session authorization; reset all; \
+                     select pg_advisory_unlock_all()";
+
+const NEEDS_A_SESSION: &str = "not begun: it is not atomic, so it needs a session of its own, which a pooler in transaction mode does not \
+                               lend; give LISTEN_DATABASE_URL a direct or session-mode address";
 
 /// How a run ended, and whether that is written down already.
 #[derive(Debug)]
@@ -58,15 +68,21 @@ pub async fn run(database: &Database, run: &Run, stop: &CancellationToken) -> En
         connected = connect(database) => connected,
         () = stop.cancelled() => return interrupted(run, true).into(),
     };
+    let is_lent_on = database.pooling() == Some(Pooling::Transaction);
+    if !run.atomic && is_lent_on {
+        return End::Failed(NEEDS_A_SESSION.to_owned()).into();
+    }
     let session = match connected {
         Ok(session) => session,
         Err(cause) => return End::Failed(format!("not begun: {}", in_words(&cause))).into(),
     };
-    let executed = execute(database, &session.client, run, stop).await;
+    // Behind a pooler it is one transaction, which is made clean where it ends.
+    let leave = if is_lent_on { LEAVE } else { "" };
+    let executed = execute(database, &session.client, run, stop, leave).await;
     let ended = executed.unwrap_or_else(|cause| End::Failed(why(run, &cause)).into());
     if run.atomic && !ended.is_recorded {
         // Its locks go before its end is told. Where this is not answered, they go with the session.
-        let _ = timeout(CANCEL_MAX, session.client.batch_execute("rollback")).await;
+        let _ = timeout(CANCEL_MAX, session.client.batch_execute(&format!("rollback; {leave}"))).await;
     }
     ended
 }
@@ -93,7 +109,13 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, tokio_postgres::Error>
     Ok(timeout(ANSWER_MAX, asked).await.map_err(|_| Cause::Silent)??)
 }
 
-async fn execute(database: &Database, client: &Client, run: &Run, stop: &CancellationToken) -> Result<Ended, Cause> {
+async fn execute(
+    database: &Database,
+    client: &Client,
+    run: &Run,
+    stop: &CancellationToken,
+    leave: &str,
+) -> Result<Ended, Cause> {
     in_time(begin(client, run)).await?;
     let answer = match told(database, client, run, stop).await {
         Told::Answer(answer) => answer?,
@@ -104,7 +126,7 @@ async fn execute(database: &Database, client: &Client, run: &Run, stop: &Cancell
     if !run.atomic {
         return Ok(End::Done(answer).into());
     }
-    if in_time(commit(client, run, &answer)).await? {
+    if in_time(commit(client, run, &answer, leave)).await? {
         return Ok(Ended { end: End::Done(answer), is_recorded: true });
     }
     let reason = "it ended its own transaction, or reset its settings: write it without commit, rollback and reset all, or set \
@@ -118,21 +140,22 @@ async fn begin(client: &Client, run: &Run) -> Result<(), tokio_postgres::Error> 
     if run.atomic {
         client.batch_execute("begin").await?;
     }
-    client.query_one(SQL, &[&run.id.to_string(), &milliseconds, &run.atomic]).await?;
+    client.query_typed_one(SQL, &typed(&[&run.id.to_string(), &milliseconds, &run.atomic])).await?;
     Ok(())
 }
 
 /// Commits what the statement did together with the record of it. `false`, and nothing of it, when the run is not ours any
 /// more, or its transaction is not the one that was begun.
-async fn commit(client: &Client, run: &Run, answer: &Answer) -> Result<bool, tokio_postgres::Error> {
+async fn commit(client: &Client, run: &Run, answer: &Answer, leave: &str) -> Result<bool, tokio_postgres::Error> {
     // The statement may have taken another role for itself.
     client.batch_execute("reset role").await?;
     let Answer { rows, result } = answer;
-    let settled = client.query(SETTLE, &[&run.id, &run.token, &"done", rows, result, &None::<String>, &true]).await?;
+    let given: Given<'_> = &[&run.id, &run.token, &"done", rows, result, &None::<String>, &true];
+    let settled = client.query_typed(SETTLE, &typed(given)).await?;
     if settled.is_empty() {
         return Ok(false);
     }
-    client.batch_execute("commit").await?;
+    client.batch_execute(&format!("{leave}; commit")).await?;
     Ok(true)
 }
 
@@ -150,12 +173,22 @@ async fn told(database: &Database, client: &Client, run: &Run, stop: &Cancellati
         () = stop.cancelled() => Told::Stopped,
         () = sleep_until(Instant::now() + run.timeout + OVERTIME) => Told::Late,
     };
-    let _ = timeout(CANCEL_MAX, database.cancel(client)).await;
+    let _ = timeout(CANCEL_MAX, cancel(database, client, run)).await;
     match timeout(CANCEL_MAX, statement).await {
         // It came to its end before it could be told.
         Ok(Ok(answer)) => Told::Answer(Ok(answer)),
         Ok(Err(_)) | Err(_) => otherwise,
     }
+}
+
+/// Tells a statement to end. A pooler may lose the protocol's own request, so behind one it is asked for in SQL.
+async fn cancel(database: &Database, client: &Client, run: &Run) -> Result<(), tokio_postgres::Error> {
+    const SQL: &str = include_str!("../../../sql/statements/cancel_run.sql");
+    if database.pooling() != Some(Pooling::Transaction) {
+        return database.cancel(client).await;
+    }
+    database.client().await?.execute_typed(SQL, &typed(&[&run.id.to_string()])).await?;
+    Ok(())
 }
 
 /// Sends one or more statements; of what they return, only an excerpt is kept.

@@ -51,6 +51,47 @@ async fn metadata_that_is_huge_or_deep_is_refused_with_the_field_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn orders_links_and_organizations_take_no_more_than_codes_do() {
+    let project = Project::new().await;
+    project.open_orders().await;
+    let [order, link, _] = project.others(ALICE).await;
+    let page = project.user(ALICE).await;
+    let large = [json!({ "note": "x".repeat(70_000) }).to_string(), "{\"a\": 1e100000}".to_owned(), nested(40)];
+    for metadata in &large {
+        for (statement, field) in [
+            (format!("update orders set status = 'updating', metadata = '{metadata}'"), "metadata"),
+            (format!("select request_order_update('{order}', 'x', '{metadata}')"), "metadata"),
+            (format!("update links set metadata = '{metadata}'"), "metadata"),
+            (
+                format!("insert into links (target_url, metadata) values ('https://a.example', '{metadata}')"),
+                "metadata",
+            ),
+            (format!("update organizations set status = 'syncing', metadata = '{metadata}'"), "metadata"),
+            (
+                format!("insert into organizations (name, status, metadata) values ('A', 'syncing', '{metadata}')"),
+                "metadata",
+            ),
+        ] {
+            let refusal = refused(&page, &statement).await;
+            assert_eq!((refusal.code.as_str(), &refusal.detail), ("22023", &format!("[\"{field}\"]")), "{refusal:?}");
+            assert!(refusal.message.len() < 200);
+        }
+    }
+    let long = "x".repeat(70_000);
+    for (statement, field) in [
+        (format!("update links set target_url = 'https://example.com/{long}'"), "target_url"),
+        (format!("select request_link_update('{link}', 'https://example.com/{long}')"), "target_url"),
+        (format!("update organizations set name = '{long}'"), "name"),
+    ] {
+        let refusal = refused(&page, &statement).await;
+        assert_eq!((refusal.code.as_str(), refusal.detail), ("22023", format!("[\"{field}\"]")), "{field}");
+    }
+    for table in ["orders", "links", "organizations"] {
+        assert_eq!(refused(&page, &format!("update {table} set metadata = '[1]'")).await.code, "23514", "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_types_get_a_clear_message_on_the_row_and_the_worker_goes_on() {
     let (project, fake) = (Project::new().await, Fake::new());
     let db = &project.db;

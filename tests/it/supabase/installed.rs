@@ -187,12 +187,56 @@ async fn its_users_may_have_rowcalls_bounds_by_two_statements() {
 
 /// What `rowcall doctor` says of browsers: state, found and mend.
 fn doctor(project: &Project) -> Vec<[String; 3]> {
+    doctor_of(project, "browsers")
+}
+
+fn doctor_of(project: &Project, check: &str) -> Vec<[String; 3]> {
     let said =
         Command::new(ROWCALL).args(["doctor", "--json"]).env("DATABASE_URL", project.db.address()).output().unwrap();
     let findings: Vec<Value> = serde_json::from_slice(&said.stdout).unwrap();
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
-    let browsers = findings.iter().filter(|finding| finding["check"] == "browsers");
+    let browsers = findings.iter().filter(|finding| finding["check"] == check);
     browsers.map(|finding| ["state", "found", "mend"].map(|key| text(finding, key))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tells_when_a_browser_could_have_a_bundle_bought_or_read_whom_an_organization_is_told_to() {
+    let project = Project::new().await;
+    let db = &project.db;
+    let ways = [
+        ("update rowcall.browser_tables set asks = asks || '{completed}'", "set asks = '{updating}'"),
+        ("update rowcall.browser_tables set asks = null", "set asks = '{updating}'"),
+        ("alter table orders disable trigger _020_guard_order_update", ""),
+        (
+            "alter table orders enable trigger _020_guard_order_update; grant update (package) on orders to authenticated",
+            "",
+        ),
+    ];
+    for (way, back) in ways {
+        assert_eq!(doctor_of(&project, "queue fulfillment_logs"), Vec::<[String; 3]>::new(), "before {way}");
+        let only = if back.is_empty() { "" } else { " where table_name = 'orders'" };
+        db.run(&format!("{way}{only}")).await;
+        let [state, found, _] = &doctor_of(&project, "queue fulfillment_logs")[0];
+        assert_eq!(state, "problem", "{way}");
+        assert!(found.contains("authenticated may update public.orders"), "{found}");
+        let mend = match back {
+            "" => "alter table orders enable trigger _020_guard_order_update; revoke update (package) on orders from authenticated".to_owned(),
+            back => format!("update rowcall.browser_tables {back}{only}"),
+        };
+        db.run(&mend).await;
+    }
+
+    let project = Project::empty(Defaults::Old).await;
+    let owner = project.as_owner().client().await.unwrap();
+    database::run(&owner, "create table organizations (id serial primary key, name text)").await;
+    project.migrate().await;
+    let [state, _, mend] = doctor(&project).into_iter().find(|[_, found, _]| found.contains("sync_url")).unwrap();
+    assert_eq!(state, "note");
+    project.db.run(&mend).await;
+    assert!(!doctor(&project).iter().any(|[_, found, _]| found.contains("sync_url")));
+    let page = project.user(ALICE).await;
+    assert_eq!(refused(&page, "select sync_url from organizations").await.code, "42501");
+    database::run(&page, "select id, name, status from organizations").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,6 +43,38 @@ async fn who_asks_too_fast_is_refused_and_nobody_else_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_table_that_a_browser_writes_to_is_guarded_and_bounded_as_it_ships() {
+    let project = Project::new().await;
+    let bounds = project
+        .db
+        .all::<String>(
+            "select concat_ws(' ', c.relname, array_to_string(b.asks, ','), b.per_minute, b.bytes_max,
+                 (select string_agg(g.tgname, ',' order by g.tgname) from pg_trigger as g
+                  where g.tgrelid = c.oid and g.tgname ~ '_(guard|limit)_' and g.tgenabled <> 'D'))
+             from pg_class as c
+             left join rowcall.browser_tables as b on b.table_name = c.relname
+             where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
+               and has_any_column_privilege('authenticated', c.oid, 'insert, update')
+             order by c.relname",
+        )
+        .await;
+    let both = "65536 _010_guard_insert,_010_guard_update";
+    let limits = "_200_limit_insert,_200_limit_update";
+    assert_eq!(
+        bounds,
+        [
+            format!("actions approved,denied,edited 300 {both},{limits}"),
+            format!("codes creating,updating,deleting,renaming 300 {both},{limits}"),
+            format!("fluent_sync_status pending 10 {both},{limits}"),
+            format!("links creating,disabled 60 {both},{limits}"),
+            format!("orders updating 60 {both},_020_guard_payment_update,{limits}"),
+            format!("organizations syncing 60 {both},{limits}"),
+            format!("requests {both}"),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_statement_may_not_ask_for_more_than_a_minutes_rows() {
     let project = bounded(10).await;
     let alice = project.user(ALICE).await;
@@ -78,6 +110,41 @@ async fn an_answer_to_an_action_counts_too() {
         database::run(&alice, &format!("select approve_action({action})")).await;
     }
     assert_eq!(refused(&alice, &format!("select approve_action({})", actions[2])).await.code, "PT429");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_links_and_organizations_are_bounded_too_by_table_and_by_function() {
+    let project = bounded(2).await;
+    project.open_orders().await;
+    let alice = project.user(ALICE).await;
+    for _ in 0..3 {
+        project
+            .db
+            .run(&format!(
+                "insert into orders (owner) values ('{ALICE}'); insert into organizations (owner) values ('{ALICE}')"
+            ))
+            .await;
+    }
+    let nth = |table: &str, nth: u8| format!("(select id::text from {table} order by id offset {nth} limit 1)");
+    let asks: [(&str, [String; 3]); 3] = [
+        ("orders", [0, 1, 2].map(|n| format!("select request_order_update({}, 'completed')", nth("orders", n)))),
+        ("organizations", [0, 1, 2].map(|n| format!("select request_organization_sync({})", nth("organizations", n)))),
+        ("links", [0, 1, 2].map(|n| format!("select request_link_create('https://example.com/{n}')"))),
+    ];
+    for (table, [first, second, third]) in asks {
+        database::run(&alice, &format!("{first}; {second}")).await;
+        let refusal = refused(&alice, &third).await;
+        assert_eq!((refusal.code.as_str(), refusal.message.contains(table)), ("PT429", true), "{third}: {refusal:?}");
+        project.db.run(&format!("update {table} set requested_at = requested_at - interval '61 seconds'")).await;
+        database::run(&alice, &third).await;
+        // The same by the table, as a page without functions asks.
+        let again = match table {
+            "orders" => "update orders set status = 'updating', metadata = metadata || '{\"note\": 1}'",
+            "organizations" => "update organizations set status = 'syncing', metadata = metadata || '{\"note\": 1}'",
+            _ => "update links set status = 'creating', metadata = metadata || '{\"note\": 1}'",
+        };
+        assert_eq!(refused(&alice, again).await.code, "PT429", "{again}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

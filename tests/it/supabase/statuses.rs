@@ -4,7 +4,7 @@ use rowcall::failure::Fault;
 use serde_json::{Value, json};
 
 use crate::database;
-use crate::supabase::{ALICE, Project, refused};
+use crate::supabase::{ALICE, Defaults, Project, refused};
 use crate::worker::Scripted;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,6 +42,166 @@ async fn a_status_that_only_the_worker_sets_is_refused_and_says_which_may_be_set
         project.db.run("update codes set requested_at = null").await;
         database::run(&page, &format!("update {table} set status = '{status}'")).await;
     }
+}
+
+/// Tables beyond codes: what a browser may set, what it may not, and what the worker keeps in the metadata.
+const OTHERS: [(&str, &str, &[&str], &[&str]); 3] = [
+    (
+        "orders",
+        "updating",
+        &["completed", "paid", "pending ", "unknown", "Updating", ""],
+        &["updated_in_fienta_at", "fienta_order_id"],
+    ),
+    ("links", "creating or disabled", &["failed", "unknown", "expired", "Disabled", ""], &["link_created_at"]),
+    ("organizations", "syncing", &["trial", "failed", "unknown", "synced", ""], &[]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_worker_sets_of_orders_links_and_organizations_no_browser_forges() {
+    let project = Project::new().await;
+    project.open_orders().await;
+    project.others(ALICE).await;
+    let page = project.user(ALICE).await;
+    for (table, may, forged, kept) in OTHERS {
+        let image = format!("select to_jsonb(t) from {table} as t");
+        let common = ["previous_status", "action_failed", "action_error", "failed_at", "cancelled_at", "cancelled_by"];
+        let resolved = ["resolved_by", "resolved_note", "resolved_at"];
+        let keys: Vec<&str> = common.iter().chain(&resolved).chain(kept).copied().collect();
+        let metadata: Value =
+            keys.iter().map(|key| ((*key).to_owned(), json!("true"))).collect::<serde_json::Map<_, _>>().into();
+        project.db.run(&format!("update {table} set metadata = '{metadata}'")).await;
+        let before: Value = project.db.get(&image).await;
+        for status in forged.iter().map(|status| format!("'{status}'")).chain(["null".to_owned()]) {
+            let refusal = refused(&page, &format!("update {table} set status = {status}")).await;
+            assert_eq!(refusal.code, "42501", "{table} {status}: {refusal:?}");
+            assert!(refusal.hint.contains(&format!("set {may};")), "{refusal:?}");
+        }
+        for column in [
+            "attempts",
+            "error_message",
+            "generation",
+            "claim_token",
+            "claimed_until",
+            "requested_by",
+            "next_retry_at",
+            "owner",
+        ] {
+            assert_eq!(
+                refused(&page, &format!("update {table} set {column} = null")).await.code,
+                "42501",
+                "{table}.{column}"
+            );
+        }
+        assert_eq!(project.db.get::<Value>(&image).await, before, "{table}");
+
+        let mut all: serde_json::Map<String, Value> =
+            keys.iter().map(|key| ((*key).to_owned(), json!("forged"))).collect();
+        all.insert("note".to_owned(), json!("mine"));
+        all.insert("new_metadata".to_owned(), Value::Object(all.clone()));
+        all.insert("request_method".to_owned(), json!("webhook"));
+        database::run(&page, &format!("update {table} set metadata = '{}'", Value::Object(all))).await;
+        let mut now: Value = project.db.get(&format!("select metadata from {table}")).await;
+        assert_eq!(now["new_metadata"], json!({"note": "mine"}), "{table}: nor by the way of what it is to be");
+        assert_eq!((&now["note"], &now["request_method"]), (&json!("mine"), &json!("frontend")), "{table}");
+        for key in ["new_metadata", "note", "request_method"] {
+            now.as_object_mut().unwrap().remove(key);
+        }
+        assert_eq!(now, metadata, "{table}: what the worker keeps stays");
+    }
+    for statement in [
+        "insert into links (target_url, status) values ('https://example.com/', 'active')",
+        "insert into organizations (name, status) values ('A', 'failed')",
+        "insert into organizations (name) values ('A')",
+        "insert into orders (status) values ('updating')",
+        "insert into links (target_url, status) values ('https://example.com/', 'disabled')",
+        "insert into fienta_checks (name) values ('A')",
+        "update fienta_checks set status = 'checking'",
+    ] {
+        assert_eq!(refused(&page, statement).await.code, "42501", "{statement}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_browser_asks_for_another_status_of_an_order_until_that_is_opened() {
+    for is_adopted in [false, true] {
+        let project = Project::empty(Defaults::Old).await;
+        if is_adopted {
+            let owner = project.as_owner().client().await.unwrap();
+            database::run(
+                &owner,
+                "create table orders (id uuid primary key default gen_random_uuid(), status text, metadata jsonb)",
+            )
+            .await;
+        }
+        project.migrate().await;
+        let owner = if is_adopted { String::new() } else { format!(", owner = '{ALICE}'") };
+        project
+            .db
+            .run(&format!(
+                "insert into orders (status) values ('pending'); update orders set status = 'pending'{owner}"
+            ))
+            .await;
+        let page = project.user(ALICE).await;
+        let asks = [
+            "update orders set status = 'updating', metadata = '{\"new_status\": \"refunded\", \"fienta_order_id\": \"7\"}'",
+            "update orders set status = 'unknown'",
+        ];
+        for ask in asks {
+            let refusal = refused(&page, ask).await;
+            assert_eq!(refusal.code, "42501", "{is_adopted} {ask}: {refusal:?}");
+            assert!(refusal.hint.contains("let your backend"), "{refusal:?}");
+        }
+        if is_adopted {
+            let insert = "insert into orders (status, metadata) values ('updating', '{\"new_status\": \"refunded\"}')";
+            assert_eq!(refused(&page, insert).await.code, "42501");
+            // What is theirs stays theirs.
+            database::run(&page, "update orders set status = 'shipped'").await;
+        }
+        // Nor does a page change what the backend has asked.
+        project.db.run("update orders set status = 'updating', metadata = '{\"new_status\": \"completed\"}'").await;
+        let refusal = refused(&page, "update orders set metadata = '{\"new_status\": \"refunded\"}'").await;
+        assert_eq!(refusal.code, "42501", "{is_adopted}: {refusal:?}");
+        project.open_orders().await;
+        database::run(
+            &page,
+            "update orders set metadata = '{\"new_status\": \"refunded\", \"fienta_order_id\": \"7\"}'",
+        )
+        .await;
+        let asked: Value = project.db.get("select metadata from orders").await;
+        assert_eq!(
+            (&asked["new_status"], &asked["fienta_order_id"]),
+            (&json!("refunded"), &Value::Null),
+            "{is_adopted}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_browser_has_a_bundle_bought_by_calling_its_order_paid() {
+    let project = Project::new().await;
+    project.open_orders().await;
+    let order = "insert into orders (network, phone_number, package, amount, status, owner)";
+    let values = format!("'+233260000001', '1GB', 5, 'cancelled', '{ALICE}'");
+    project.db.run(&format!("{order} values ('AT-iShare', {values})")).await;
+    let page = project.user(ALICE).await;
+    for ask in [
+        "update orders set status = 'updating', metadata = '{\"new_status\": \"completed\"}'",
+        "update orders set status = 'updating', metadata = '{\"new_status\": \"Paid\", \"previous_status\": \"paid\"}'",
+        "select request_order_update(id::text, 'completed') from orders",
+    ] {
+        let refusal = refused(&page, ask).await;
+        assert_eq!(refusal.code, "42501", "{ask}: {refusal:?}");
+        assert!(refusal.message.contains("its bundle would be bought"), "{refusal:?}");
+    }
+    assert_eq!(project.db.get::<i64>("select count(*) from fulfillment_logs").await, 0);
+    // What buys nothing may be asked, and so may anything of an order of another kind.
+    database::run(&page, "select request_order_update(id::text, 'canceled') from orders").await;
+    database::run(&page, "select cancel_order_request(id::text) from orders").await;
+    project.db.run("update orders set requested_at = null").await;
+    database::run(&page, "select request_order_update(id::text, new_metadata => '{\"note\": 1}') from orders").await;
+    project.db.run("delete from orders").await;
+    project.db.run(&format!("{order} values ('Fienta', {values})")).await;
+    database::run(&page, "select request_order_update(id::text, 'completed') from orders").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,77 @@
+//! Whether a pooler in transaction mode is in between, which lends a server process for one transaction only.
+//!
+//! The address can say it. Else it is found out: that two statements of one connection met different processes, or that
+//! another connection has ours, proves it. That neither was seen proves nothing, so the bell tests itself, and a prepared
+//! statement that is gone is understood.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::{Client, Error};
+use tracing::debug;
+
+use super::chain;
+use super::connect::Database;
+
+/// How long a server process is ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// As long as the connection: it goes to the server, or through a pooler in session mode.
+    Session,
+    /// For one transaction.
+    Transaction,
+}
+
+/// The port of Supabase's pooler in transaction mode, and the usual one of PgBouncer's beside a server on 5432.
+pub(super) const POOLER_PORT: u16 = 6543;
+
+/// Looks that must all see nothing: somebody else may have taken our process just when we looked for another to have it.
+const LOOKS: usize = 3;
+
+/// A pooler with a single process left has none for a second transaction.
+const LOOK_MAX: Duration = Duration::from_secs(2);
+
+impl Database {
+    /// Whether sessions are ours: as the address says, else by looking.
+    pub async fn look_for_pooler(&self) -> Result<Pooling, Error> {
+        match self.pooling() {
+            Some(pooling) => Ok(pooling),
+            None => look(self).await,
+        }
+    }
+
+    /// The same database, with what is known of it now. Where it does not answer, its sessions count as ours.
+    #[must_use]
+    pub async fn looked_at(self) -> Self {
+        let found = self.look_for_pooler().await.inspect_err(|error| {
+            debug!(error = chain(error), "Nobody answered who looked for a pooler");
+        });
+        self.with_pooling(found.ok())
+    }
+}
+
+/// A pooler gives the process that was used last to whoever comes next, or each in turn: another client takes one and holds it
+/// in a transaction, and the first, if it is pooled, gets another.
+async fn look(database: &Database) -> Result<Pooling, Error> {
+    let (client, mut other) = (database.client().await?, database.client().await?);
+    let ours = process(&client).await?;
+    for _ in 0..LOOKS {
+        if process(&client).await? != ours {
+            return Ok(Pooling::Transaction);
+        }
+        let held = other.transaction().await?;
+        if process(held.client()).await? == ours {
+            return Ok(Pooling::Transaction);
+        }
+        let Ok(found) = timeout(LOOK_MAX, process(&client)).await else { return Ok(Pooling::Transaction) };
+        if found? != ours {
+            return Ok(Pooling::Transaction);
+        }
+        held.rollback().await?;
+    }
+    Ok(Pooling::Session)
+}
+
+async fn process(client: &Client) -> Result<i32, Error> {
+    Ok(client.query_typed_one("select pg_backend_pid()", &[]).await?.get(0))
+}
