@@ -34,6 +34,7 @@ as $$
 declare
     asked constant jsonb := jsonb_strip_nulls(given - 'new_metadata')
         || case when given -> 'new_metadata' <> 'null' then jsonb_build_object('new_metadata', given -> 'new_metadata') else '{}' end;
+    wanted jsonb := asked;
     found public.orders;
 begin
     select o.*
@@ -43,15 +44,27 @@ begin
     for no key update;
     if found.id is null then
         raise exception 'there is no order % of yours', coalesce(order_id, 'without a key') using errcode = 'PT404';
+    elsif found.status = 'unknown' and found.metadata ? 'action' then
+        raise exception 'nobody knows yet whether the last change of order % took effect', found.id
+            using errcode = 'PT409', hint = 'wait until somebody has found out';
+    end if;
+    -- What was asked before and is not done yet is asked for still, where this does not say otherwise.
+    if found.status = 'updating' and jsonb_typeof(found.metadata) = 'object' then
+        wanted := jsonb_strip_nulls(jsonb_build_object('new_status', found.metadata -> 'new_status')) || asked || case
+            when jsonb_typeof(found.metadata -> 'new_metadata') = 'object' then jsonb_build_object(
+                'new_metadata', found.metadata -> 'new_metadata' || coalesce(asked -> 'new_metadata', '{}')
+            )
+            else '{}'
+        end;
     end if;
     if found.status is distinct from 'updating'
-        or found.metadata -> 'new_status' is distinct from asked -> 'new_status'
-        or found.metadata -> 'new_metadata' is distinct from asked -> 'new_metadata'
+        or found.metadata -> 'new_status' is distinct from wanted -> 'new_status'
+        or found.metadata -> 'new_metadata' is distinct from wanted -> 'new_metadata'
     then
         -- What belongs to an earlier request goes; the rest of the metadata is the users'.
         update public.orders as o
         set status = 'updating',
-            metadata = o.metadata - '{action,requested_at,request_method,new_status,new_metadata}'::text[] || asked
+            metadata = o.metadata - '{action,requested_at,request_method,new_status,new_metadata}'::text[] || wanted
         where o.id = found.id
         returning o.*
         into found;
@@ -177,7 +190,7 @@ declare
     is_begun boolean;
 begin
     execute format(
-        'select %s, r.metadata ->> ''previous_status'', r.claim_token is not null
+        'select %s, coalesce(r.metadata ->> ''reached_status'', r.metadata ->> ''previous_status''), r.claim_token is not null
          from public.%I as r where r.id::text = $1 for no key update',
         answer, relation
     ) into stands, back, is_begun using key;
