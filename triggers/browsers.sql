@@ -22,7 +22,7 @@ begin
             }', true),
             ('orders', '{
                 previous_status,action_failed,action_error,failed_at,updated_in_fienta_at,fienta_order_id,cancelled_at,cancelled_by,
-                resolved_by,resolved_note,resolved_at
+                resolved_by,resolved_note,resolved_at,reached_status,failed_request,cancelled_request
             }', true),
             ('requests', '{}', false)
         ) as t (relation, kept_keys, is_queue)

@@ -32,8 +32,9 @@ language plpgsql
 set search_path = pg_catalog, public
 as $$
 declare
-    asked jsonb := jsonb_strip_nulls(given - 'new_metadata')
+    asked constant jsonb := jsonb_strip_nulls(given - 'new_metadata')
         || case when given -> 'new_metadata' <> 'null' then jsonb_build_object('new_metadata', given -> 'new_metadata') else '{}' end;
+    wanted jsonb;
     found public.orders;
 begin
     select o.*
@@ -47,15 +48,15 @@ begin
         raise exception 'nobody knows yet whether the last change of order % took effect', found.id
             using errcode = 'PT409', hint = 'wait until somebody has found out';
     end if;
-    asked := rowcall.with_unfinished(found.status, found.metadata, asked);
+    wanted := rowcall.with_unfinished(found.status, found.metadata, asked);
     if found.status is distinct from 'updating'
-        or found.metadata -> 'new_status' is distinct from asked -> 'new_status'
-        or found.metadata -> 'new_metadata' is distinct from asked -> 'new_metadata'
+        or found.metadata -> 'new_status' is distinct from wanted -> 'new_status'
+        or found.metadata -> 'new_metadata' is distinct from wanted -> 'new_metadata'
     then
         -- What belongs to an earlier request goes; the rest of the metadata is the users'.
         update public.orders as o
         set status = 'updating',
-            metadata = o.metadata - '{action,requested_at,request_method,new_status,new_metadata}'::text[] || asked
+            metadata = o.metadata - '{action,requested_at,request_method,new_status,new_metadata}'::text[] || wanted
         where o.id = found.id
         returning o.*
         into found;
@@ -181,7 +182,7 @@ declare
     is_begun boolean;
 begin
     execute format(
-        'select %s, r.metadata ->> ''previous_status'', r.claim_token is not null
+        'select %s, coalesce(r.metadata ->> ''reached_status'', r.metadata ->> ''previous_status''), r.claim_token is not null
          from public.%I as r where r.id::text = $1 for no key update',
         answer, relation
     ) into stands, back, is_begun using key;

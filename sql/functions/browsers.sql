@@ -130,7 +130,11 @@ declare
     -- What a person may take back: a request that no worker has begun.
     back constant text := case
         when before -> 'claim_token' = 'null'
-            then coalesce(before #>> '{metadata,previous_status}', case before ->> 'status' when 'creating' then 'failed' end)
+            then coalesce(
+                before #>> '{metadata,reached_status}',
+                before #>> '{metadata,previous_status}',
+                case before ->> 'status' when 'creating' then 'failed' end
+            )
     end;
     had constant jsonb := case jsonb_typeof(before -> 'metadata') when 'object' then before -> 'metadata' else '{}' end;
     kept constant text[] := tg_argv;
@@ -223,6 +227,8 @@ begin
         and new.metadata ->> 'new_status' is not null
         and rowcall.is_paid(new.metadata ->> 'new_status')
         and not rowcall.is_paid(rowcall.order_standing(old.status, old.metadata))
+        -- What somebody else asked for, and is not done yet, stays asked for.
+        and (old.status is distinct from 'updating' or old.metadata -> 'new_status' is distinct from new.metadata -> 'new_status')
     then
         raise exception 'a browser may not make order % %: its bundle would be bought', new.id, left(new.metadata ->> 'new_status', 40)
             using errcode = '42501', hint = 'let your backend do so, when it is paid';

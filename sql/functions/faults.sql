@@ -123,7 +123,7 @@ as $$
             then '{"new_metadata": "must be an object"}'
         when given -> 'new_metadata' ?| '{
             action,requested_at,request_method,previous_status,new_status,new_metadata,action_failed,action_error,failed_at,
-            updated_in_fienta_at
+            updated_in_fienta_at,reached_status,failed_request,cancelled_request
         }' then '{"new_metadata": "must have no key of the request itself, such as action or previous_status"}'
         else '{}'
     end::jsonb

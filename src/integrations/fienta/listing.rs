@@ -94,9 +94,7 @@ pub(super) fn read(answer: &Map<String, Value>) -> Result<Vec<Listed>, Unread> {
     let codes = data.get("codes").and_then(Value::as_array).ok_or(Unread::Form)?;
     let is_more = |key: &&str| data.get(*key).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
     let total = data.get("total").and_then(Value::as_u64);
-    if total.is_some_and(|total| total != codes.len() as u64)
-        || ["next", "next_page", "has_more"].iter().any(is_more)
-    {
+    if total.is_some_and(|total| total != codes.len() as u64) || ["next", "next_page", "has_more"].iter().any(is_more) {
         return Err(Unread::Part);
     }
     codes.iter().map(|code| listed(code.as_object()?)).collect::<Option<_>>().ok_or(Unread::Form)

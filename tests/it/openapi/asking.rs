@@ -31,7 +31,7 @@ pub(super) fn known() -> Known {
     Known(vec![
         ("queue", Often::Mostly, vec![json!("codes"), json!("actions"), json!("crm_sync_queue")]),
         ("key", Often::Mostly, (1..=12).map(|key: i32| json!(key.to_string())).collect()),
-        ("code", Often::Mostly, vec![json!("LIVING"), json!("GONE")]),
+        ("code", Often::Mostly, (1..=60).map(|nth| json!(format!("LIVING-{nth}"))).chain([json!("GONE")]).collect()),
         ("id", Often::Mostly, vec![json!(1), json!("1"), json!(ORDER)]),
         ("name", Often::Mostly, vec![json!("check-fienta-codes"), json!("sync-fluent-tickets")]),
         ("slug", Often::Mostly, vec![json!("spring-sale")]),

@@ -67,7 +67,7 @@ async fn every_table_that_a_browser_writes_to_is_guarded_and_bounded_as_it_ships
             format!("codes creating,updating,deleting,renaming 300 {both},{limits}"),
             format!("fluent_sync_status pending 10 {both},{limits}"),
             format!("links creating,disabled 60 {both},{limits}"),
-            format!("orders updating 60 {both},_020_guard_payment_update,{limits}"),
+            format!("orders  60 {both},_020_guard_order_insert,_020_guard_order_update,{limits}"),
             format!("organizations syncing 60 {both},{limits}"),
             format!("requests {both}"),
         ]

@@ -60,7 +60,9 @@ async fn a_page_asks_for_another_status_and_other_metadata_of_its_order() {
         })
     );
     let other = call(&page, &format!("request_order_update('{order}', new_metadata => '{{\"note\": 2}}')")).await;
-    assert_eq!(other["generation"], 2, "another request takes the place of the first");
+    assert_eq!(other["generation"], 2);
+    let asked = "select metadata ->> 'new_status' || (metadata -> 'new_metadata' ->> 'note') from orders";
+    assert_eq!(project.db.get::<String>(asked).await, "completed2", "what was asked before is asked for still");
     let back = call(&page, &format!("cancel_order_request('{order}')")).await;
     assert_eq!((&back["status"], &back["generation"]), (&json!("pending"), &json!(3)));
     assert_eq!(
@@ -74,6 +76,43 @@ async fn a_page_asks_for_another_status_and_other_metadata_of_its_order() {
     ended(&project, "orders").await;
     let row: Value = database::get(&page, "select to_jsonb(o) from orders as o").await;
     assert_eq!((&row["status"], &row["metadata"]["note"]), (&json!("completed"), &json!("by hand")), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_forges_nothing_that_an_earlier_change_of_its_order_left() {
+    let project = patient().await;
+    let db = &project.db;
+    let [order, ..] = project.others(ALICE).await;
+    let page = project.user(ALICE).await;
+    // Neither what a retry would ask for, nor where the order stands at Fienta.
+    for status in ["pending", "unknown"] {
+        db.run(&format!(
+            "update orders set status = '{status}', metadata = '{{\"previous_status\": \"pending\"}}', claim_token = gen_random_uuid();
+             update orders set claim_token = null"
+        ))
+        .await;
+        database::run(
+            &page,
+            "update orders set metadata = '{\"reached_status\": \"paid\", \"failed_request\": {\"new_status\": \"paid\"}}'",
+        )
+        .await;
+        let kept = "select not metadata ?| '{reached_status,failed_request}' from orders";
+        assert!(db.get::<bool>(kept).await, "{status}");
+    }
+    db.run("update orders set metadata = metadata || '{\"action\": \"update\"}'").await;
+    let ask = format!("select request_order_update('{order}', new_metadata => '{{\"note\": 2}}')");
+    assert_eq!(refused(&page, &ask).await.code, "PT409", "nobody knows how the last one ended");
+
+    // What a superseded change has reached is what a later one goes back to.
+    db.run("update orders set status = 'paid'; update orders set status = 'updating', metadata = '{\"new_status\": \"refunded\"}'").await;
+    db.run("update orders set metadata = metadata || '{\"reached_status\": \"refunded\"}', claim_token = gen_random_uuid()").await;
+    db.run("update orders set claim_token = null").await;
+    database::run(&page, &ask).await;
+    let back = call(&page, &format!("cancel_order_request('{order}')")).await;
+    assert_eq!(back["status"], "refunded");
+    let left: Value = db.get("select metadata - '{action,requested_at,request_method}'::text[] from orders").await;
+    let aside = json!({"new_status": "refunded", "new_metadata": {"note": 2}});
+    assert_eq!(left, json!({"previous_status": "paid", "cancelled_request": aside}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
