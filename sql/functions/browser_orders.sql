@@ -34,7 +34,7 @@ as $$
 declare
     asked constant jsonb := jsonb_strip_nulls(given - 'new_metadata')
         || case when given -> 'new_metadata' <> 'null' then jsonb_build_object('new_metadata', given -> 'new_metadata') else '{}' end;
-    wanted jsonb;
+    wanted jsonb := asked;
     found public.orders;
 begin
     select o.*
@@ -48,7 +48,15 @@ begin
         raise exception 'nobody knows yet whether the last change of order % took effect', found.id
             using errcode = 'PT409', hint = 'wait until somebody has found out';
     end if;
-    wanted := rowcall.with_unfinished(found.status, found.metadata, asked);
+    -- As rowcall.with_unfinished has it, which is not for pages to call: what was asked before and is not done yet is asked for still.
+    if found.status = 'updating' and jsonb_typeof(found.metadata) = 'object' then
+        wanted := jsonb_strip_nulls(jsonb_build_object('new_status', found.metadata -> 'new_status')) || asked || case
+            when jsonb_typeof(found.metadata -> 'new_metadata') = 'object' then jsonb_build_object(
+                'new_metadata', found.metadata -> 'new_metadata' || coalesce(asked -> 'new_metadata', '{}')
+            )
+            else '{}'
+        end;
+    end if;
     if found.status is distinct from 'updating'
         or found.metadata -> 'new_status' is distinct from wanted -> 'new_status'
         or found.metadata -> 'new_metadata' is distinct from wanted -> 'new_metadata'

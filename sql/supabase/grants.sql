@@ -143,7 +143,6 @@ begin
         'rowcall.order_faults(jsonb)',
         'rowcall.page_order_faults(jsonb)',
         'rowcall.ask_order(text, jsonb)',
-        'rowcall.with_unfinished(text, jsonb, jsonb)',
         'rowcall.link_faults(jsonb)',
         'rowcall.link_answer(public.links)',
         'rowcall.ask_new_link(jsonb)',

@@ -1,8 +1,8 @@
 -- Something of every kind, so that every answer has something to show. Which keys there are, asking.rs knows.
 insert into codes (code, status) values ('LIVING', 'active'), ('ASKED', 'creating'), ('GONE', 'deleted');
+insert into codes (code, status) select 'ASKED-' || n, 'creating' from generate_series(4, 12) as n;
 -- One that is asked for something refuses what does not go with it.
 insert into codes (code, status) select 'LIVING-' || n, 'active' from generate_series(1, 60) as n;
-insert into codes (code, status) select 'ASKED-' || n, 'creating' from generate_series(4, 12) as n;
 insert into orders (id, network, phone_number, package, amount, status) values
     ('0190c2a4-7b1e-7c3d-8f00-000000000001', 'AT-iShare', '0261234567', '1GB', 4.50, 'paid'),
     ('0190c2a4-7b1e-7c3d-8f00-000000000002', 'AT-iShare', '0261234568', '2GB', 9, 'paid');
