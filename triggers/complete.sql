@@ -55,8 +55,8 @@ begin
             asked := asked || jsonb_build_object('previous_status', old.status);
         end if;
         -- A request that failed still stands there. Set again as it was, or corrected, it is asked for again; where something
-        -- else is asked for, it is not asked for too.
-        if before -> 'action_failed' = 'true' and exists (
+        -- else is added to it, it is not asked for too. Who writes the metadata anew means all of it.
+        if before -> 'action_failed' = 'true' and asked -> 'failed_at' is not distinct from before -> 'failed_at' and exists (
             select from unnest(wishes) as w (key) where asked ? w.key and not before ? w.key
         ) then
             asked := asked - array(select w.key from unnest(wishes) as w (key) where asked -> w.key = before -> w.key);

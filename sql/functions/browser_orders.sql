@@ -64,7 +64,8 @@ begin
         -- What belongs to an earlier request goes; the rest of the metadata is the users'.
         update public.orders as o
         set status = 'updating',
-            metadata = o.metadata - '{action,requested_at,request_method,new_status,new_metadata}'::text[] || wanted
+            metadata = case jsonb_typeof(o.metadata) when 'object' then o.metadata else '{}' end
+                - '{action,requested_at,request_method,new_status,new_metadata}'::text[] || wanted
         where o.id = found.id
         returning o.*
         into found;

@@ -145,9 +145,9 @@ begin
     if rules.table_name is null or tg_table_schema <> 'public' then
         return new;
     end if;
-    if tg_op = 'INSERT' then
-        -- It asks for nothing, so nobody would count it.
-        rules.asks := array_remove(rules.asks, 'disabled');
+    if tg_op = 'INSERT' and 'creating' = any (rules.asks) then
+        -- Of what is not there yet nothing else can be asked: it would be done to what others have by that name.
+        rules.asks := '{creating}';
     end if;
 
     select g.key
@@ -221,14 +221,17 @@ begin
         raise exception 'a browser may not change what is asked of order % at Fienta', new.id
             using errcode = '42501', hint = 'let your backend ask; docs/supabase.md says how pages may';
     end if;
-    if tg_op = 'UPDATE'
-        and new.network = 'AT-iShare'
+    if new.network = 'AT-iShare'
         and new.status = 'updating'
         and new.metadata ->> 'new_status' is not null
         and rowcall.is_paid(new.metadata ->> 'new_status')
-        and not rowcall.is_paid(rowcall.order_standing(old.status, old.metadata))
+        and (tg_op = 'INSERT' or not rowcall.is_paid(rowcall.order_standing(old.status, old.metadata)))
         -- What somebody else asked for, and is not done yet, stays asked for.
-        and (old.status is distinct from 'updating' or old.metadata -> 'new_status' is distinct from new.metadata -> 'new_status')
+        and (
+            tg_op = 'INSERT'
+            or old.status is distinct from 'updating'
+            or old.metadata -> 'new_status' is distinct from new.metadata -> 'new_status'
+        )
     then
         raise exception 'a browser may not make order % %: its bundle would be bought', new.id, left(new.metadata ->> 'new_status', 40)
             using errcode = '42501', hint = 'let your backend do so, when it is paid';

@@ -34,6 +34,8 @@ pub(super) struct Words {
     pub(super) ssl_mode: Option<String>,
     /// `sslrootcert`, where that is a file.
     pub(super) ssl_root: Option<PathBuf>,
+    /// `sslrootcert=system`.
+    pub(super) is_system_root: bool,
     /// `pgbouncer`.
     pub(super) pgbouncer: Option<String>,
     /// A word of a login by certificate.
@@ -46,7 +48,7 @@ impl Words {
         match key {
             "sslmode" => self.ssl_mode = Some(value.to_owned()),
             "sslrootcert" if value != "system" => self.ssl_root = Some(PathBuf::from(value)),
-            "sslrootcert" => {}
+            "sslrootcert" => self.is_system_root = true,
             "pgbouncer" => self.pgbouncer = Some(value.to_owned()),
             "sslcert" | "sslkey" | "sslpassword" => self.client_certificate = Some(key.to_owned()),
             _ => return false,

@@ -89,10 +89,15 @@ impl Database {
         let mut config: Config = address.parse().map_err(AddressError::Parse)?;
         let (mode, verify) = match (words.ssl_mode.as_deref(), words.ssl_root) {
             (Some("disable"), _) => (SslMode::Disable, Verify::No),
-            (None, _) => (config.get_ssl_mode(), Verify::No),
+            // As in libpq: whoever names the system's authorities wants them asked.
+            (None | Some("prefer" | "allow" | "require"), None) if words.is_system_root => {
+                (SslMode::Require, Verify::System)
+            }
+            (None, None) => (config.get_ssl_mode(), Verify::No),
             (Some("prefer" | "allow"), _) => (SslMode::Prefer, Verify::No),
             (Some("require"), None) => (SslMode::Require, Verify::No),
-            (Some("require" | "verify-ca"), Some(root)) => (SslMode::Require, Verify::Authority(root)),
+            // Without a mode, more than libpq does, whose `prefer` would ask nobody.
+            (None | Some("require" | "verify-ca"), Some(root)) => (SslMode::Require, Verify::Authority(root)),
             // The authorities of the system sign for everybody, so without the name nothing would be known.
             (Some("verify-ca" | "verify-full"), None) => (SslMode::Require, Verify::System),
             (Some("verify-full"), Some(root)) => (SslMode::Require, Verify::Full(root)),
@@ -287,6 +292,20 @@ mod tests {
         assert_eq!(words.config.get_options(), Some("-c x=1"));
         let url = Database::parse("postgres://u@h/db?options=-c%20x%3D1&sslmode=disable").unwrap();
         assert_eq!(url.config.get_options(), Some("-c x=1"));
+    }
+
+    #[test]
+    fn whoever_names_an_authority_has_it_asked() {
+        let mode = |query: &str| {
+            Database::parse(&format!("postgres://u@h/db?{query}")).map(|database| database.config.get_ssl_mode())
+        };
+        for query in ["sslrootcert=system", "sslmode=require&sslrootcert=system", "sslrootcert=system&sslmode=prefer"] {
+            assert_eq!(mode(query).unwrap(), SslMode::Require, "{query}");
+        }
+        // It is read, with a mode or without one.
+        for query in ["sslrootcert=/does/not/exist.crt", "sslmode=require&sslrootcert=/does/not/exist.crt"] {
+            assert!(matches!(mode(query), Err(AddressError::Tls(TlsError::RootCert { .. }))), "{query}");
+        }
     }
 
     #[test]

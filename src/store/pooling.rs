@@ -4,6 +4,7 @@
 //! another connection has ours, proves it. That neither was seen proves nothing, so the bell tests itself, and a prepared
 //! statement that is gone is understood.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -31,6 +32,12 @@ const LOOKS: usize = 3;
 /// A pooler with a single process left has none for a second transaction.
 const LOOK_MAX: Duration = Duration::from_secs(2);
 
+/// Who waited for a process has it this soon after it is free.
+const FREED_MAX: Duration = Duration::from_millis(500);
+
+/// Nobody's start waits longer for a look.
+const ALL_MAX: Duration = Duration::from_secs(15);
+
 impl Database {
     /// Whether sessions are ours: as the address says, else by looking.
     pub async fn look_for_pooler(&self) -> Result<Pooling, Error> {
@@ -43,10 +50,13 @@ impl Database {
     /// The same database, with what is known of it now. Where it does not answer, its sessions count as ours.
     #[must_use]
     pub async fn looked_at(self) -> Self {
-        let found = self.look_for_pooler().await.inspect_err(|error| {
-            debug!(error = chain(error), "Nobody answered who looked for a pooler");
-        });
-        self.with_pooling(found.ok())
+        let found = timeout(ALL_MAX, self.look_for_pooler()).await;
+        match &found {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => debug!(error = chain(error), "Nobody answered who looked for a pooler"),
+            Err(_) => debug!("The look for a pooler took too long"),
+        }
+        self.with_pooling(found.ok().and_then(Result::ok))
     }
 }
 
@@ -63,11 +73,22 @@ async fn look(database: &Database) -> Result<Pooling, Error> {
         if process(held.client()).await? == ours {
             return Ok(Pooling::Transaction);
         }
-        let Ok(found) = timeout(LOOK_MAX, process(&client)).await else { return Ok(Pooling::Transaction) };
-        if found? != ours {
-            return Ok(Pooling::Transaction);
+        let mut asked = pin!(process(&client));
+        match timeout(LOOK_MAX, &mut asked).await {
+            Ok(Ok(found)) if found != ours => return Ok(Pooling::Transaction),
+            Ok(found) => {
+                found?;
+                held.rollback().await?;
+            }
+            Err(_) => {
+                // The server is slow for everybody, or this waits for the one process, which we hold.
+                let is_quick = timeout(LOOK_MAX, process(held.client())).await.is_ok_and(|answer| answer.is_ok());
+                let waits = is_quick && timeout(FREED_MAX, &mut asked).await.is_err();
+                held.rollback().await?;
+                let is_freed = waits && timeout(FREED_MAX, asked).await.is_ok_and(|answer| answer.is_ok());
+                return Ok(if is_freed { Pooling::Transaction } else { Pooling::Session });
+            }
         }
-        held.rollback().await?;
     }
     Ok(Pooling::Session)
 }

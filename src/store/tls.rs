@@ -3,7 +3,7 @@
 //! `disable`, `prefer` and `require` are as in libpq: the last two encrypt and do not verify. `verify-full` verifies the chain
 //! and the host name, against `sslrootcert` or the system's roots. `verify-ca`, and with it `require` where there is an
 //! `sslrootcert`, verifies the chain and not the name; without `sslrootcert` it is `verify-full`, for the system's authorities
-//! sign for everybody.
+//! sign for everybody. `sslrootcert` alone counts as `require`, and `sslrootcert=system` as `verify-full`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -380,6 +380,33 @@ async fn a_rename_that_was_made_stands_on_the_rows_whatever_was_asked_meanwhile(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rename_that_is_asked_for_twice_while_it_runs_is_done_once() {
+    let (db, fake) = active().await;
+    fake.fault(&["slow", "--seconds", "1"]);
+    let _worker = codes(&db, &fake);
+    // As document 1's page does, which is clicked twice.
+    let click = |second: u8| {
+        format!(
+            "update codes set status = 'renaming', metadata = '{{\"action\": \"rename\", \"new_code\": \"B\", \"requested_at\": \"2026-01-02T10:00:0{second}Z\"}}'
+             where code = 'A'"
+        )
+    };
+    db.run(&click(1)).await;
+    begun(&fake).await;
+    db.run(&click(2)).await;
+    db.all_ended().await;
+    let (old, new) = (row(&db, "A").await, row(&db, "B").await);
+    assert_eq!(
+        (old["status"].as_str(), &old["error_message"], &old["metadata"]["action_failed"]),
+        (Some("deleted"), &Value::Null, &Value::Null),
+        "{old}"
+    );
+    assert_eq!((new["status"].as_str(), &old["metadata"]["renamed_to"]), (Some("active"), &json!("B")), "{new}");
+    assert_eq!(db.get::<i64>("select count(*) from codes").await, 2);
+    assert!(fake.has("B") && !fake.has("A"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_that_was_made_is_no_active_code_whatever_was_asked_meanwhile() {
     let (db, fake) = active().await;
     fake.fault(&["slow", "--seconds", "1"]);
@@ -407,6 +434,16 @@ async fn what_a_failed_or_cancelled_request_of_a_code_asked_for_is_not_done_by_t
     db.run("update codes set status = 'updating', metadata = metadata || '{\"new_discount_percent\": 25}'").await;
     assert_eq!(db.get::<Vec<String>>(new).await, ["new_description=x", "new_discount_percent=25"]);
     db.run("rollback").await;
+    // Who writes it anew means all of it, also what failed before.
+    for anew in [
+        "update codes set status = 'updating', metadata = '{\"new_discount_percent\": 30, \"new_max_uses\": 5}'",
+        "select rowcall.request_code_update('A', '{\"discount_percent\": 30, \"max_uses\": 5}')",
+    ] {
+        db.run("begin").await;
+        db.run(anew).await;
+        assert_eq!(db.get::<Vec<String>>(new).await, ["new_discount_percent=30", "new_max_uses=5"], "{anew}");
+        db.run("rollback").await;
+    }
     // Something else is something else.
     db.run(&add(json!({"new_max_uses": 5}))).await;
     assert_eq!(db.get::<Vec<String>>(new).await, ["new_max_uses=5"]);

@@ -98,7 +98,8 @@ select
         'code', c.code,
         'status', c.status,
         'metadata', c.metadata,
-        'new_code_taken', c.status = 'renaming' and exists (
+        -- What an earlier run of this very rename has put there is no other's.
+        'new_code_taken', c.status = 'renaming' and c.metadata -> 'renamed_to' is distinct from c.metadata -> 'new_code' and exists (
             select
             from public.codes as o
             where o.code = c.metadata ->> 'new_code'

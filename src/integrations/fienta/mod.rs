@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 use self::answer::{AGAIN, Kind, Said, failure, interrupted, last_words};
 pub use self::check::Checks;
 use self::cli::{Cli, cannot_run, not_known, rest, uncertain_if};
-use self::listing::{Place, Standing};
+use self::listing::{Place, Standing, Unread};
 pub use self::order::Orders;
 use self::request::Request;
 use super::command::OUTPUT_BYTES_MAX;
@@ -125,6 +125,10 @@ impl Fienta {
         match self.cli.run(vec!["list".to_owned()], LIST_BYTES_MAX, limits).await {
             Said::Yes(answer) => match listing::read(&answer) {
                 Ok(codes) => Ok(request.standing(codes)),
+                // However many codes there are, each of them would meet this; but whatever does not read back goes on.
+                Err(unread @ Unread::Part) => {
+                    Err(failed(Fault::Transient, format!("`list` of the Fienta CLI {unread}; {AGAIN}")))
+                }
                 Err(unread) => Err(failed(
                     Fault::Outage,
                     format!("`list` of the Fienta CLI {unread}. Codes and orders wait until it is updated."),

@@ -114,6 +114,9 @@ async fn what_only_the_worker_sets_of_orders_links_and_organizations_no_browser_
         "insert into organizations (name) values ('A')",
         "insert into orders (status) values ('updating')",
         "insert into links (target_url, status) values ('https://example.com/', 'disabled')",
+        "insert into codes (code, status) values ('HANDMADE', 'deleting')",
+        "insert into codes (code, status) values ('HANDMADE', 'updating')",
+        "insert into codes (code, status) values ('HANDMADE', 'renaming')",
         "insert into fienta_checks (name) values ('A')",
         "update fienta_checks set status = 'checking'",
     ] {
