@@ -57,6 +57,19 @@ begin
 end
 $$;
 
+-- Which of a code's two discounts the other one replaces.
+create or replace function rowcall.replaced_discount(percent jsonb, amount jsonb) returns text[]
+language sql
+immutable
+set search_path = pg_catalog
+as $$
+    select case
+        when amount <> 'null' then '{discount_percent}'
+        when percent <> 'null' then '{discount_amount}'
+        else '{}'
+    end::text[]
+$$;
+
 -- What stays on a code's row of an operation that was done while the row came to ask for something else: what the code is in
 -- Fienta now, and the status to go back to should the newest request fail.
 create or replace function rowcall.superseded_code(in_effect jsonb) returns jsonb
@@ -266,7 +279,9 @@ begin
             else jsonb_build_object('deleted_in_fienta_at', stamp)
         end;
         if asked = 'update' then
-            decided := decided - '{new_discount_percent,new_discount_amount,new_max_uses,new_expires_at,new_description}'::text[];
+            decided := decided
+                - rowcall.replaced_discount(decided -> 'new_discount_percent', decided -> 'new_discount_amount')
+                - '{new_discount_percent,new_discount_amount,new_max_uses,new_expires_at,new_description}'::text[];
         end if;
     end if;
 

@@ -380,6 +380,35 @@ async fn a_rename_that_was_made_stands_on_the_rows_whatever_was_asked_meanwhile(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_amount_replaces_a_percentage_and_a_percentage_an_amount() {
+    let (db, fake) = active().await;
+    let _worker = codes(&db, &fake);
+    let discounts =
+        "select concat_ws(' ', metadata -> 'discount_percent', '-', metadata -> 'discount_amount') from codes";
+    for (asked, now) in [
+        ("{\"discount_percent\": 20}", "20 -"),
+        ("{\"discount_amount\": 5}", "- 5"),
+        ("{\"max_uses\": 7}", "- 5"),
+        ("{\"discount_percent\": 30}", "30 -"),
+    ] {
+        db.run(&format!("select rowcall.request_code_update('A', '{asked}')")).await;
+        db.all_ended().await;
+        assert_eq!(db.get::<String>(discounts).await, now, "{asked}: {}", row(&db, "A").await);
+    }
+    // Also where the row came to ask for something else meanwhile.
+    fake.fault(&["slow", "--seconds", "1"]);
+    let runs = fake.runs().len();
+    db.run("select rowcall.request_code_update('A', '{\"discount_amount\": 6}')").await;
+    eventually("the next run", || (fake.runs().len() > runs).then_some(())).await;
+    db.run(
+        "update codes set status = 'updating', metadata = metadata - 'new_discount_amount' || '{\"new_max_uses\": 5}'",
+    )
+    .await;
+    db.all_ended().await;
+    assert_eq!(db.get::<String>(discounts).await, "- 6", "{}", row(&db, "A").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rename_that_is_asked_for_twice_while_it_runs_is_done_once() {
     let (db, fake) = active().await;
     fake.fault(&["slow", "--seconds", "1"]);

@@ -75,6 +75,7 @@ written as (
                     - case c.status
                         when 'updating' then
                             '{action_failed,action_error,failed_at,new_discount_percent,new_discount_amount,new_max_uses,new_expires_at,new_description}'
+                            || rowcall.replaced_discount(c.metadata -> 'new_discount_percent', c.metadata -> 'new_discount_amount')
                         when 'creating' then '{action_failed,action_error,failed_at,deleted_in_fienta_at,renamed_to}'
                         else '{action_failed,action_error,failed_at}'
                     end::text[]
@@ -111,7 +112,12 @@ written as (
                     'failed_at', to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
                 )
             when h.in_effect is not null
-                then c.metadata || coalesce(h.result -> 'metadata', '{}') || rowcall.superseded_code(h.in_effect)
+                then c.metadata
+                    - rowcall.replaced_discount(
+                        h.in_effect #> '{terms,discount_percent}', h.in_effect #> '{terms,discount_amount}'
+                    )
+                    || coalesce(h.result -> 'metadata', '{}')
+                    || rowcall.superseded_code(h.in_effect)
             else c.metadata
         end,
         attempts = case
