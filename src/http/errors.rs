@@ -157,6 +157,9 @@ impl Refusal {
     /// The same for a person who looks at it in a browser.
     pub(super) fn page(self) -> Response {
         let words = self.message.replace('&', "&amp;").replace('<', "&lt;");
+        let mut letters = words.chars();
+        let first = letters.next().into_iter().flat_map(char::to_uppercase);
+        let words: String = first.chain(letters).chain(['.']).collect();
         let title = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">";
         let page = Html(format!("{title}<title>{words}</title><h1>{words}</h1>\n"));
         let mut response = (self.status, page).into_response();

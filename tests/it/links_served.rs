@@ -151,7 +151,7 @@ async fn a_link_that_leads_nowhere_says_how() {
     let page = world.ask(Method::GET, "off").header("accept", "text/html,*/*;q=0.8").send().await.unwrap();
     assert_eq!((page.status().as_u16(), &page.headers()["x-robots-tag"]), (410, &"noindex".parse().unwrap()));
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
-    assert!(page.text().await.unwrap().contains("<h1>this link is not in use any more</h1>"));
+    assert!(page.text().await.unwrap().contains("<h1>This link is not in use any more.</h1>"));
     for path in ["/l/", "/l", "/l/live/more"] {
         let answer = world.browser.get(format!("http://{}{path}", world.web.address)).send().await.unwrap();
         assert_eq!(answer.status(), 404, "{path}");
