@@ -48,6 +48,8 @@ const END_MAX: Duration = Duration::from_secs(10);
 
 #[expect(clippy::print_stdout, reason = "this is what was asked for")]
 pub(super) async fn run(scratch: &Scratch, args: LinksArgs) -> anyhow::Result<()> {
+    // Somebody may have installed it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = &scratch.client;
     client
         .execute(
