@@ -69,3 +69,6 @@ when (
     and new.generation is distinct from old.generation
 )
 execute function rowcall.ring('codes');
+
+-- What these triggers called before rowcall.complete_request.
+drop function if exists rowcall.complete_code_request();

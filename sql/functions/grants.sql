@@ -1,6 +1,7 @@
 -- Who may do what with a table of a queue. A table that rowcall made: row level security is on, and a browser reads rows
 -- and asks; which rows is for policies to say (sql/supabase/browsers.sql). A table that its users had: whatever a browser may do,
 -- it may do still, except write the worker's columns. A column that no browser reads makes the right to read one on each of the others.
+drop function if exists rowcall.grant_table(text, text, name[]);
 create or replace function rowcall.grant_table(relation text, browser text, workers name[] default '{}', hidden name[] default '{}')
 returns void
 language plpgsql

@@ -124,6 +124,25 @@ async fn check_tells_what_is_pending_and_changes_nothing() {
     assert_eq!(rowcall(&db, &["migrate", "--check"]).status.code(), Some(1));
 }
 
+/// Functions of versions before, by signatures that there are no more: a call that fits two is refused.
+const OF_BEFORE: &str = "
+    create function rowcall.grant_table(relation text, browser text, workers name[] default '{}') returns void language sql as '';
+    create function rowcall.living_code(wanted text) returns text language sql as 'select wanted';
+    create function rowcall.complete_code_request() returns trigger language plpgsql as 'begin return new; end';
+    update rowcall.installed set fingerprint = 'of another version' where object = 'files'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_of_a_version_before_stand_in_nobodys_way() {
+    let db = TestDatabase::new().await;
+    let functions =
+        "select p.oid::regprocedure::text from pg_proc as p where p.pronamespace = 'rowcall'::regnamespace order by 1";
+    let before = db.all::<String>(functions).await;
+    db.run(OF_BEFORE).await;
+    assert_eq!(db.all::<String>(functions).await.len(), before.len() + 3);
+    migrate::apply(&db.database()).await.unwrap();
+    assert_eq!(db.all::<String>(functions).await, before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_refuses_a_database_that_does_not_fit() {
     let (db, fake) = (TestDatabase::new().await, Fake::new());
