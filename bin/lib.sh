@@ -62,14 +62,7 @@ need_pgbouncer() {
     if PATH=$PATH:/usr/sbin command -v pgbouncer >/dev/null; then
         return
     fi
-    if [[ $(uname) == Darwin ]]; then
-        fail "PgBouncer is missing: brew install pgbouncer"
-    elif [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
-        fail "PgBouncer is missing: apt-get install pgbouncer (as root), or your system's package of it"
-    fi
-    echo "Installing PgBouncer with apt-get ..." >&2
-    quietly apt-get update
-    quietly env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends pgbouncer
+    need_package PgBouncer pgbouncer pgbouncer
     # The package starts a service that nobody asked for.
     service pgbouncer stop >/dev/null 2>&1 || true
     systemctl disable pgbouncer >/dev/null 2>&1 || true

@@ -17,6 +17,7 @@ pub mod connections;
 pub mod notice;
 pub mod sheet;
 pub mod link;
+pub mod order;
 
 pub mod config;
 

@@ -198,6 +198,11 @@ async fn what_is_wrong_is_named_by_its_field() {
         assert_eq!(named, fields, "{path} {body}: {answer}");
         assert!(error["message"].as_str().unwrap().starts_with(fields[0]), "{answer}");
     }
+    for key in rowcall::order::RESERVED {
+        let body = json!({"new_metadata": {key: 1}});
+        let (status, answer) = told(json(web.post(&format!("/api/actions/{order}")), &body)).await;
+        assert_eq!((status, answer["error"]["fields"]["new_metadata"].is_string()), (400, true), "{key}: {answer}");
+    }
     let untouched = "select concat_ws(' ', (select count(*) from public.codes where generation > 0 or code <> 'A'),
         (select count(*) from public.orders where generation > 0), (select count(*) from public.links))";
     assert_eq!(scratch.text(untouched).await, "0 0 0");

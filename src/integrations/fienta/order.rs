@@ -16,24 +16,8 @@ use crate::failure::{Failure, Fault};
 use crate::integrations::command::OUTPUT_BYTES_MAX;
 use crate::integrations::{Integration, Limits};
 use crate::job::Job;
+use crate::order::RESERVED;
 use crate::outcome::Outcome;
-
-/// What belongs to the request, so that a change of metadata cannot set it.
-const RESERVED: [&str; 13] = [
-    "action",
-    "requested_at",
-    "request_method",
-    "previous_status",
-    "new_status",
-    "new_metadata",
-    "action_failed",
-    "action_error",
-    "failed_at",
-    "updated_in_fienta_at",
-    "reached_status",
-    "failed_request",
-    "cancelled_request",
-];
 
 /// How long a status may be.
 const STATUS_CHARS_MAX: usize = 40;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::http::document::given;
+use crate::order::RESERVED;
 
 /// A code, and what it gives.
 #[derive(ToSchema)]
@@ -116,18 +117,6 @@ pub(in crate::http::api) fn rules() -> Vec<(&'static str, Value)> {
     let both = |one, other| json!({ "allOf": [given(one), given(other)] });
     let new_terms =
         ["new_discount_percent", "new_discount_amount", "new_max_uses", "new_expires_at", "new_description"];
-    let reserved = [
-        "action",
-        "requested_at",
-        "request_method",
-        "previous_status",
-        "new_status",
-        "new_metadata",
-        "action_failed",
-        "action_error",
-        "failed_at",
-        "updated_in_fienta_at",
-    ];
     vec![
         ("NewCode", json!({ "not": both("discount_percent", "discount_amount") })),
         (
@@ -140,7 +129,7 @@ pub(in crate::http::api) fn rules() -> Vec<(&'static str, Value)> {
                 "anyOf": [given("new_status"), given("new_metadata")],
                 "allOf": [{ "properties": {
                     "new_status": { "not": { "enum": ["updating", "unknown"] } },
-                    "new_metadata": { "propertyNames": { "not": { "enum": reserved } } },
+                    "new_metadata": { "propertyNames": { "not": { "enum": RESERVED } } },
                 } }],
             }),
         ),
